@@ -1,0 +1,151 @@
+"""Bytes to frames and events to bytes.
+
+msgspec reads what strangers send: it is strict about types, NaN, lone surrogates and numbers. ujson
+writes what goes out, once per event. ujson never parses a client's bytes.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+import ujson
+from msgspec import Meta
+
+from anmei.clock import now_ms, to_wire
+from anmei.errors import AnmeiError, BadFrame, ErrorCode
+from anmei.frames import PAYLOADS, Frame
+
+MAX_TYPE_LENGTH = 64
+MAX_FRAME_ID_LENGTH = 128
+MAX_PING_BYTES = 1_024
+MAX_METADATA_BYTES = 8_192
+MAX_METADATA_DEPTH = 8
+
+
+class _Envelope(msgspec.Struct):
+    """The outside of a frame; the inside stays bytes until its type is known."""
+
+    type: Annotated[str, Meta(max_length=MAX_TYPE_LENGTH)]
+    id: Annotated[str, Meta(max_length=MAX_FRAME_ID_LENGTH)] | None = None
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_payloads = {name: msgspec.json.Decoder(struct) for name, struct in PAYLOADS.items()}
+_anything = msgspec.json.Decoder()
+
+
+def decode(data: bytes) -> Frame:
+    """The frame in `data`, the UTF-8 bytes of one WebSocket text message.
+
+    Raises BadFrame, and nothing else, whatever the bytes are.
+    """
+    try:
+        envelope = _envelope.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise BadFrame(
+            ErrorCode.BAD_REQUEST, f'expected {{"type", "id"?, "data"}}: {_reason(error)}'
+        ) from None
+    decoder = _payloads.get(envelope.type)
+    if decoder is None:
+        raise BadFrame(
+            ErrorCode.UNSUPPORTED,
+            f"unknown frame type {printable(envelope.type)}; known are {', '.join(PAYLOADS)}",
+            envelope.id,
+        )
+    try:
+        if envelope.type == "ping":
+            return Frame(envelope.type, envelope.id, _echo(envelope.data))
+        return Frame(envelope.type, envelope.id, decoder.decode(envelope.data))
+    except (ValueError, RecursionError) as error:
+        raise BadFrame(
+            ErrorCode.BAD_REQUEST, f"{envelope.type}: {_reason(error)}", envelope.id
+        ) from None
+
+
+def decode_body(data: bytes, struct: type[Any]) -> Any:
+    """An HTTP body as `struct`. Raises AnmeiError(BAD_REQUEST), and nothing else."""
+    try:
+        return msgspec.json.decode(data or b"{}", type=struct)
+    except (ValueError, RecursionError) as error:
+        raise AnmeiError(ErrorCode.BAD_REQUEST, f"the body: {_reason(error)}") from None
+
+
+def encode(value: object) -> bytes:
+    """`value` as compact JSON in UTF-8; for what we made ourselves."""
+    return ujson.dumps(
+        value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False
+    ).encode()
+
+
+def encode_event(type: str, data: object) -> bytes:
+    """A server event: `{"type", "data", "ts"}`."""
+    return encode({"type": type, "data": data, "ts": to_wire(now_ms())})
+
+
+def encode_pong(data: bytes) -> bytes:
+    """The answer to a ping whose data was `data`, JSON already."""
+    return b'{"type":"pong","data":%b,"ts":"%b"}' % (data, to_wire(now_ms()).encode())
+
+
+def encode_ack(frame_id: str, data: object) -> bytes:
+    return encode({"type": "ack", "id": frame_id, "data": data})
+
+
+def encode_error(frame_id: str | None, error: AnmeiError) -> bytes:
+    body: dict[str, object] = {"type": "error", "error": error.to_wire()}
+    if frame_id is not None:
+        body["id"] = frame_id
+    return encode(body)
+
+
+def check_metadata(value: dict[str, Any] | None) -> str | None:
+    """`extra_metadata` as the JSON text to store. Raises AnmeiError when it is too large, too
+    deep, or holds a number that other JSON readers would not keep."""
+    if value is None:
+        return None
+    _check_depth(value, MAX_METADATA_DEPTH)
+    text = encode(value)
+    if len(text) > MAX_METADATA_BYTES:
+        raise AnmeiError(
+            ErrorCode.TOO_LARGE,
+            f"extra_metadata takes {len(text)} bytes; at most {MAX_METADATA_BYTES} are allowed",
+        )
+    return text.decode()
+
+
+def printable(text: str, length: int = 64) -> str:
+    """`text` in quotes, shortened, with everything escaped that could disturb a log or terminal."""
+    return ascii(text if len(text) <= length else text[:length] + "…")
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if isinstance(value, dict | list):
+        if left == 0:
+            raise AnmeiError(
+                ErrorCode.BAD_REQUEST,
+                f"extra_metadata is nested deeper than {MAX_METADATA_DEPTH} levels",
+            )
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_depth(item, left - 1)
+    elif isinstance(value, int) and not -(2**53) < value < 2**53:
+        raise AnmeiError(
+            ErrorCode.BAD_REQUEST, "extra_metadata holds a whole number beyond ±(2^53 - 1)"
+        )
+
+
+def _echo(raw: msgspec.Raw) -> bytes:
+    """The data of a ping, checked to be JSON and kept as the bytes that came."""
+    echoed = bytes(raw)
+    if len(echoed) > MAX_PING_BYTES:
+        raise ValueError(f"data of {len(echoed)} bytes; at most {MAX_PING_BYTES} are handed back")
+    _anything.decode(echoed)
+    return echoed
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    return str(error)
+

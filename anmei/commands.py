@@ -1,0 +1,168 @@
+"""What can be asked of the store, and what it answers: the vocabulary between actors and db.
+
+A command is a plain value that is executed inside the writer's transaction; several share one
+(group commit). Its `Outcome` says what to tell the asker and what has changed, in order, so that
+whoever executed it can acknowledge first and route then. Keys are `tenant/id` (see `anmei.ids`).
+"""
+
+from typing import Any
+
+import msgspec
+
+from anmei.errors import AnmeiError
+
+KINDS = ("direct", "group", "consultation", "system")
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """Who is in a conversation, as of one version of its membership.
+
+    The same version of the same conversation always has the same members, so comparing versions
+    is enough to know whether a remembered audience still holds.
+    """
+
+    version: int
+    #: User keys.
+    members: frozenset[str]
+
+
+class Change(msgspec.Struct):
+    """One numbered event of one conversation, committed.
+
+    `type` is the wire type (`new_message`, `message_updated`, `conversation_updated`), `data` its
+    data as the wire shows it, with `conversation_id` and `change_seq` in it.
+    """
+
+    conversation_key: str
+    change_seq: int
+    type: str
+    data: dict[str, Any]
+    audience: Audience
+    #: User keys that are no longer in the audience and are told this last event.
+    removed: tuple[str, ...] = ()
+
+
+class Mark(msgspec.Struct):
+    """A participant's receipt marks after they moved."""
+
+    conversation_key: str
+    user_key: str
+    last_delivered_seq: int
+    last_read_seq: int
+    #: Messages of others above `last_read_seq`.
+    unread: int
+    #: Keys of the users whose messages the move covered; the reader is never among them.
+    senders: frozenset[str]
+
+
+class Outcome(msgspec.Struct):
+    """What came of one command: a reply or an error, never both."""
+
+    reply: dict[str, Any] | None = None
+    error: AnmeiError | None = None
+    changes: tuple[Change, ...] = ()
+    mark: Mark | None = None
+
+
+class SendMessage(msgspec.Struct):
+    """Append a message. Reply: `{"message": {…}, "duplicate": bool}`.
+
+    The same (conversation, sender, client_msg_id) again replies with the stored message and
+    `duplicate: true`; its change is handed out again too, since the first attempt may have been
+    committed by a process that died before routing it. A sender who is not in the conversation,
+    or a conversation that is not there, gets `not_found`.
+    """
+
+    conversation_key: str
+    sender_key: str
+    sender_name: str
+    message_id: str
+    client_msg_id: str
+    content: str
+    created_at: int
+    message_type: str = "text"
+    sender_type: str = "chat"
+    reply_to: str | None = None
+    is_important: bool = False
+    priority: str = "normal"
+    #: JSON text, or None.
+    extra_metadata: str | None = None
+    #: A service or admin may send into a conversation it is not in.
+    as_member: bool = True
+
+
+class MoveMarks(msgspec.Struct):
+    """Move a participant's delivered (and, with `read`, read) mark forward; never back.
+
+    `seq` above the conversation's last is taken as the last. With `message_ids` the highest `seq`
+    among those that are in this conversation counts. Reply: `{"conversation_id", "seq",
+    "unread"}`, where `seq` is the mark now. `device_id` moves that device's own place as well.
+    """
+
+    conversation_key: str
+    user_key: str
+    read: bool
+    at: int
+    seq: int | None = None
+    message_ids: tuple[str, ...] = ()
+    device_id: str | None = None
+
+
+class CreateConversation(msgspec.Struct):
+    """Create a conversation. Reply: `{"conversation": {…}, "created": bool}`.
+
+    `direct` needs exactly one participant besides the owner; the same pair again replies with the
+    one that exists. The same owner and `idempotency_key` again replies with what it made. An id
+    that is taken otherwise is a `conflict`. The owner is a participant with the role `owner`.
+    """
+
+    key: str
+    kind: str
+    owner_key: str
+    #: Keys of the others; the owner may be among them.
+    participant_keys: tuple[str, ...]
+    created_at: int
+    title: str | None = None
+    idempotency_key: str | None = None
+
+
+class AddParticipants(msgspec.Struct):
+    """Add users. Reply: `{"conversation": {…}}`. Needs the owner, or `privileged`; not in `direct`.
+
+    Users who are in already stay as they are. Adding nobody new changes nothing.
+    """
+
+    conversation_key: str
+    by_key: str
+    user_keys: tuple[str, ...]
+    at: int
+    privileged: bool = False
+
+
+class RemoveParticipant(msgspec.Struct):
+    """Remove one user, or leave. Reply: `{"conversation": {…}}`.
+
+    Needs the user in question, the owner, or `privileged`. The owner cannot be removed or leave,
+    and nobody leaves a `direct` one.
+    """
+
+    conversation_key: str
+    by_key: str
+    user_key: str
+    at: int
+    privileged: bool = False
+
+
+class TouchDevice(msgspec.Struct):
+    """Note that a user connected with a device. Reply: `{}`. Makes both where they are new."""
+
+    user_key: str
+    name: str
+    device_id: str
+    device_type: str
+    at: int
+
+
+Command = (
+    SendMessage | MoveMarks | CreateConversation | AddParticipants | RemoveParticipant | TouchDevice
+)

@@ -1,0 +1,139 @@
+"""Every frame a client may send, as typed structs.
+
+A frame is `{"type": T, "id"?: "r1", "data": {…}}`. The structs below are the `data` of each type;
+`codec.decode` turns bytes into a `Frame`. What a value may be is said here once; the codec, the
+HTTP API (the same structs read its bodies) and the documents follow from it.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from anmei.ids import CLIENT_ID_PATTERN, ID_PATTERN
+
+MAX_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
+MAX_MESSAGE_IDS = 500
+
+Id = Annotated[str, Meta(pattern=ID_PATTERN)]
+ClientId = Annotated[str, Meta(pattern=CLIENT_ID_PATTERN)]
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+Limit = Annotated[int, Meta(ge=1, le=200)]
+Priority = Literal["low", "normal", "high", "urgent"]
+MessageType = Literal["text", "image", "file", "voice", "card", "system"]
+Status = Literal["online", "away", "busy", "dnd"]
+
+
+class Authenticate(msgspec.Struct, tag="authenticate"):
+    """The token, as first frame, from a client that could present it in no other way."""
+
+    token: str
+
+
+class SendMessage(msgspec.Struct, tag="send_message"):
+    """A new message; the same `client_msg_id` again gives the same message and `seq`."""
+
+    conversation_id: Id
+    content: str
+    client_msg_id: ClientId
+    message_type: MessageType = "text"
+    reply_to: Id | None = None
+    is_important: bool = False
+    priority: Priority = "normal"
+    extra_metadata: dict[str, Any] | None = None
+
+
+class Sync(msgspec.Struct, tag="sync"):
+    """Where this client stands in each conversation: the highest `change_seq` it holds."""
+
+    positions: dict[Id, Seq]
+    inbox: Seq | None = None
+
+
+class History(msgspec.Struct, tag="history"):
+    """A page of a conversation, ascending: before, or after, a `seq`; the newest without either."""
+
+    conversation_id: Id
+    before_seq: Seq | None = None
+    after_seq: Seq | None = None
+    limit: Limit = 50
+
+
+class Delivered(msgspec.Struct, tag="delivered"):
+    """This device holds everything up to `seq` (or up to the highest of `message_ids`)."""
+
+    conversation_id: Id
+    seq: Seq | None = None
+    message_ids: Annotated[list[Id], Meta(max_length=MAX_MESSAGE_IDS)] | None = None
+
+
+class MarkRead(msgspec.Struct, tag="mark_read"):
+    """The user has read everything up to `seq` (or up to the highest of `message_ids`)."""
+
+    conversation_id: Id
+    seq: Seq | None = None
+    message_ids: Annotated[list[Id], Meta(max_length=MAX_MESSAGE_IDS)] | None = None
+
+
+class Typing(msgspec.Struct, tag="typing"):
+    """The user began or stopped to type."""
+
+    conversation_id: Id
+    is_typing: bool = True
+
+
+class JoinSession(msgspec.Struct, tag="join_session"):
+    """This device is looking at the conversation now."""
+
+    conversation_id: Id
+
+
+class LeaveSession(msgspec.Struct, tag="leave_session"):
+    """This device no longer looks at the conversation."""
+
+    conversation_id: Id
+
+
+class SetStatus(msgspec.Struct, tag="set_status"):
+    """What the user wants to be shown as while online."""
+
+    status: Status
+
+
+class RefreshToken(msgspec.Struct, tag="refresh_token"):
+    """A newer token of the same user for this connection."""
+
+    token: str
+
+
+class Ping(msgspec.Struct, tag="ping"):
+    """Asks for a `pong` with the same data; whatever stands in `data` is handed back."""
+
+
+Payload = (
+    Authenticate
+    | SendMessage
+    | Sync
+    | History
+    | Delivered
+    | MarkRead
+    | Typing
+    | JoinSession
+    | LeaveSession
+    | SetStatus
+    | RefreshToken
+    | Ping
+)
+
+PAYLOADS: dict[str, type[msgspec.Struct]] = {
+    struct.__struct_config__.tag: struct for struct in Payload.__args__  # type: ignore[attr-defined]
+}
+
+
+class Frame(msgspec.Struct):
+    """A frame as it was read."""
+
+    type: str
+    #: The client's own id for this request, or None when it wants no answer.
+    id: str | None
+    data: Any
