@@ -22,12 +22,14 @@ class CloseCode(IntEnum):
         member.__doc__ = doc
         return member
 
-    UNAUTHORIZED = 4001, (
-        "The token is missing, wrong or expired, or none came in time: sign in again."
+    UNAUTHORIZED = (
+        4001,
+        ("The token is missing, wrong or expired, or none came in time: sign in again."),
     )
     FORBIDDEN = 4003, "The token is good, but not for what was asked: do not ask again with it."
-    PROTOCOL_ERROR = 4008, (
-        "Frames that no client of this protocol sends (binary, or errors without end): mend it."
+    PROTOCOL_ERROR = (
+        4008,
+        ("Frames that no client of this protocol sends (binary, or errors without end): mend it."),
     )
     DISCONNECTED = 4009, "An operator or a backend ended this connection: do not come back."
     REPLACED = 4010, "The user opened more connections than allowed, and this was the oldest."

@@ -82,9 +82,10 @@ def encode_event(type: str, data: object) -> bytes:
     return encode({"type": type, "data": data, "ts": to_wire(now_ms())})
 
 
-def encode_pong(data: bytes) -> bytes:
+def encode_pong(frame_id: str | None, data: bytes) -> bytes:
     """The answer to a ping whose data was `data`, JSON already."""
-    return b'{"type":"pong","data":%b,"ts":"%b"}' % (data, to_wire(now_ms()).encode())
+    head = b'{"type":"pong",' if frame_id is None else b'{"type":"pong","id":%b,' % encode(frame_id)
+    return b'%b"data":%b,"ts":"%b"}' % (head, data, to_wire(now_ms()).encode())
 
 
 def encode_ack(frame_id: str, data: object) -> bytes:
@@ -148,4 +149,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     return str(error)
-

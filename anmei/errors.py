@@ -15,7 +15,12 @@ from enum import Enum
 class ErrorCode(Enum):
     """Code, HTTP status, whether it is retryable, and when it is sent."""
 
-    BAD_REQUEST = "bad_request", 400, False, "The request cannot be read, or a value is not allowed."
+    BAD_REQUEST = (
+        "bad_request",
+        400,
+        False,
+        "It cannot be read, or a value is not allowed.",
+    )
     UNAUTHORIZED = "unauthorized", 401, False, "No token, or one that does not hold."
     FORBIDDEN = "forbidden", 403, False, "The token is good but lacks the role this needs."
     NOT_FOUND = "not_found", 404, False, "There is no such thing, or none that you may see."
@@ -26,8 +31,18 @@ class ErrorCode(Enum):
     RATE_LIMITED = "rate_limited", 429, True, "Too many requests: wait for `retry_after_ms`."
     INTERNAL = "internal", 500, True, "The server failed; `request_id` finds it in the log."
     OVERLOADED = "overloaded", 503, True, "Too much is waiting already: try again later."
-    UNAVAILABLE = "unavailable", 503, True, "The database cannot be reached; nothing was acknowledged."
-    TIMEOUT = "timeout", 504, True, "No answer in time; it may have happened: retry with the same id."
+    UNAVAILABLE = (
+        "unavailable",
+        503,
+        True,
+        "The database cannot be reached: try again.",
+    )
+    TIMEOUT = (
+        "timeout",
+        504,
+        True,
+        "No answer in time: retry with the same id.",
+    )
 
     def __init__(self, code: str, status: int, retryable: bool, doc: str) -> None:
         self.code = code

@@ -126,7 +126,7 @@ Payload = (
 )
 
 PAYLOADS: dict[str, type[msgspec.Struct]] = {
-    struct.__struct_config__.tag: struct for struct in Payload.__args__  # type: ignore[attr-defined]
+    struct.__struct_config__.tag: struct for struct in Payload.__args__
 }
 
 
