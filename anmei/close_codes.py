@@ -32,7 +32,7 @@ class CloseCode(IntEnum):
         ("Frames that no client of this protocol sends (binary, or errors without end): mend it."),
     )
     DISCONNECTED = 4009, "An operator or a backend ended this connection: do not come back."
-    REPLACED = 4010, "The user opened more connections than allowed, and this was the oldest."
+    REPLACED = 4010, "The user opened more than allowed, and this was the oldest: close others."
     FRAME_TOO_LARGE = 4013, "A frame was larger than `limits.frame_bytes`: send smaller ones."
 
     OVERLOADED = 4100, "The server cannot serve this connection now: come back after the delay."

@@ -4,7 +4,7 @@ msgspec reads what strangers send: it is strict about types, NaN, lone surrogate
 writes what goes out, once per event. ujson never parses a client's bytes.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 import ujson
@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from anmei.clock import now_ms, to_wire
 from anmei.errors import AnmeiError, BadFrame, ErrorCode
-from anmei.frames import PAYLOADS, Frame
+from anmei.frames import PAYLOADS, Frame, SendMessage
+from anmei.ids import CLIENT_ID_PATTERN, CLIENT_ID_WORDS, ID_PATTERN, ID_WORDS
 
 MAX_TYPE_LENGTH = 64
 MAX_FRAME_ID_LENGTH = 128
@@ -31,7 +32,13 @@ class _Envelope(msgspec.Struct):
 
 _envelope = msgspec.json.Decoder(_Envelope)
 _payloads = {name: msgspec.json.Decoder(struct) for name, struct in PAYLOADS.items()}
+#: What msgspec says of a text that does not match, and what we say in its place.
+_WORDS = (
+    (f"`str` matching regex {ID_PATTERN!r}", ID_WORDS),
+    (f"`str` matching regex {CLIENT_ID_PATTERN!r}", CLIENT_ID_WORDS),
+)
 _anything = msgspec.json.Decoder()
+_metadata = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def decode(data: bytes) -> Frame:
@@ -43,7 +50,8 @@ def decode(data: bytes) -> Frame:
         envelope = _envelope.decode(data)
     except (ValueError, RecursionError) as error:
         raise BadFrame(
-            ErrorCode.BAD_REQUEST, f'expected {{"type", "id"?, "data"}}: {_reason(error)}'
+            ErrorCode.BAD_REQUEST,
+            f'expected {{"type", "id"?, "data"}}: {explain(error, _Envelope)}',
         ) from None
     decoder = _payloads.get(envelope.type)
     if decoder is None:
@@ -55,11 +63,29 @@ def decode(data: bytes) -> Frame:
     try:
         if envelope.type == "ping":
             return Frame(envelope.type, envelope.id, _echo(envelope.data))
-        return Frame(envelope.type, envelope.id, decoder.decode(envelope.data))
+        payload = decoder.decode(envelope.data)
+        if isinstance(payload, SendMessage):
+            _check_size(payload.extra_metadata)
+            # A view would keep the whole frame in memory for as long as this one waits.
+            payload.extra_metadata = payload.extra_metadata.copy()
+        return Frame(envelope.type, envelope.id, payload)
+    except AnmeiError as error:
+        raise BadFrame(error.code, f"{envelope.type}: {error.message}", envelope.id) from None
     except (ValueError, RecursionError) as error:
         raise BadFrame(
-            ErrorCode.BAD_REQUEST, f"{envelope.type}: {_reason(error)}", envelope.id
+            ErrorCode.BAD_REQUEST,
+            f"{envelope.type}: {explain(error, PAYLOADS[envelope.type])}",
+            envelope.id,
         ) from None
+
+
+def read_id(data: bytes) -> str | None:
+    """The id of the frame in `data`, of which nothing else is read; None where it has none, or
+    none that can be read."""
+    try:
+        return _envelope.decode(data).id
+    except (ValueError, RecursionError):
+        return None
 
 
 def decode_body(data: bytes, struct: type[Any]) -> Any:
@@ -67,7 +93,7 @@ def decode_body(data: bytes, struct: type[Any]) -> Any:
     try:
         return msgspec.json.decode(data or b"{}", type=struct)
     except (ValueError, RecursionError) as error:
-        raise AnmeiError(ErrorCode.BAD_REQUEST, f"the body: {_reason(error)}") from None
+        raise AnmeiError(ErrorCode.BAD_REQUEST, f"the body: {explain(error, struct)}") from None
 
 
 def encode(value: object) -> bytes:
@@ -99,24 +125,52 @@ def encode_error(frame_id: str | None, error: AnmeiError) -> bytes:
     return encode(body)
 
 
-def check_metadata(value: dict[str, Any] | None) -> str | None:
-    """`extra_metadata` as the JSON text to store. Raises AnmeiError when it is too large, too
-    deep, or holds a number that other JSON readers would not keep."""
+def check_metadata(raw: msgspec.Raw) -> str | None:
+    """`extra_metadata` as the JSON text to store, None for `null`. Raises AnmeiError when it is no
+    object, too large, too deep, or holds a number that other JSON readers would not keep."""
+    _check_size(raw)
+    try:
+        value = _metadata.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise AnmeiError(ErrorCode.BAD_REQUEST, f"extra_metadata: {explain(error)}") from None
     if value is None:
         return None
     _check_depth(value, MAX_METADATA_DEPTH)
     text = encode(value)
-    if len(text) > MAX_METADATA_BYTES:
-        raise AnmeiError(
-            ErrorCode.TOO_LARGE,
-            f"extra_metadata takes {len(text)} bytes; at most {MAX_METADATA_BYTES} are allowed",
-        )
+    _check_size(text)
     return text.decode()
+
+
+def explain(error: Exception, struct: type[Any] | None = None) -> str:
+    """Why something could not be read as `struct`, with what is allowed in words and the place as
+    a JSON path."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    text = str(error)
+    if text.startswith("Invalid enum value"):
+        place = text.rpartition(" - at `$.")[2].removesuffix("`")
+        choices = _choices(struct, place)
+        if choices:
+            return f"Expected one of {', '.join(choices)} - at `$.{place}`"
+    for theirs, ours in _WORDS:
+        text = text.replace(theirs, ours)
+    return text
 
 
 def printable(text: str, length: int = 64) -> str:
     """`text` in quotes, shortened, with everything escaped that could disturb a log or terminal."""
     return ascii(text if len(text) <= length else text[:length] + "…")
+
+
+def _check_size(metadata: bytes | msgspec.Raw) -> None:
+    size = len(memoryview(metadata))
+    if size > MAX_METADATA_BYTES:
+        raise AnmeiError(
+            ErrorCode.TOO_LARGE,
+            f"extra_metadata takes {size} bytes; at most {MAX_METADATA_BYTES} are allowed",
+        )
 
 
 def _check_depth(value: Any, left: int) -> None:
@@ -143,9 +197,10 @@ def _echo(raw: msgspec.Raw) -> bytes:
     return echoed
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    return str(error)
+def _choices(struct: type[Any] | None, field: str) -> tuple[str, ...]:
+    """The values that a field of `struct` may have; none where it is no Literal."""
+    hint = get_type_hints(struct).get(field) if struct is not None else None
+    for one in (hint, *get_args(hint)):
+        if get_origin(one) is Literal:
+            return get_args(one)
+    return ()

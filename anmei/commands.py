@@ -49,8 +49,10 @@ class Mark(msgspec.Struct):
     user_key: str
     last_delivered_seq: int
     last_read_seq: int
-    #: Messages of others above `last_read_seq`.
-    unread: int
+    #: The conversation's last `seq` at that moment.
+    last_seq: int
+    #: Messages of others above `last_read_seq` and up to `last_seq`; None where nothing was read.
+    unread: int | None
     #: Keys of the users whose messages the move covered; the reader is never among them.
     senders: frozenset[str]
 
@@ -69,8 +71,9 @@ class SendMessage(msgspec.Struct):
 
     The same (conversation, sender, client_msg_id) again replies with the stored message and
     `duplicate: true`; its change is handed out again too, since the first attempt may have been
-    committed by a process that died before routing it. A sender who is not in the conversation,
-    or a conversation that is not there, gets `not_found`.
+    committed by a process that died before routing it. That holds for a sender who was removed
+    since, too; what is new from one who is not in the conversation, or for a conversation that is
+    not there, gets `not_found`.
     """
 
     conversation_key: str
@@ -95,8 +98,9 @@ class MoveMarks(msgspec.Struct):
     """Move a participant's delivered (and, with `read`, read) mark forward; never back.
 
     `seq` above the conversation's last is taken as the last. With `message_ids` the highest `seq`
-    among those that are in this conversation counts. Reply: `{"conversation_id", "seq",
-    "unread"}`, where `seq` is the mark now. `device_id` moves that device's own place as well.
+    among those that are in this conversation counts. Reply: `{"conversation_id", "seq"}`, where
+    `seq` is the mark now, and with `read` also `"unread", "last_seq"` (see `Mark`). `device_id`
+    moves that device's own place as well.
     """
 
     conversation_key: str
@@ -112,8 +116,11 @@ class CreateConversation(msgspec.Struct):
     """Create a conversation. Reply: `{"conversation": {…}, "created": bool}`.
 
     `direct` needs exactly one participant besides the owner; the same pair again replies with the
-    one that exists. The same owner and `idempotency_key` again replies with what it made. An id
-    that is taken otherwise is a `conflict`. The owner is a participant with the role `owner`.
+    one that exists. The same owner and `idempotency_key` again replies with what it was answered
+    first, whatever is asked for with it now. An id that is taken otherwise is a `conflict`. The
+    owner is a participant with the role `owner`.
+    More than `most` participants are `too_large`, and so is one more for an owner of `most_owned`,
+    unless it is `privileged`; 0 is no limit.
     """
 
     key: str
@@ -124,12 +131,16 @@ class CreateConversation(msgspec.Struct):
     created_at: int
     title: str | None = None
     idempotency_key: str | None = None
+    most: int = 0
+    most_owned: int = 0
+    privileged: bool = False
 
 
 class AddParticipants(msgspec.Struct):
     """Add users. Reply: `{"conversation": {…}}`. Needs the owner, or `privileged`; not in `direct`.
 
-    Users who are in already stay as they are. Adding nobody new changes nothing.
+    Users who are in already stay as they are. Adding nobody new changes nothing. Adding anybody
+    past `most` participants is `too_large` and adds nobody; 0 is no limit.
     """
 
     conversation_key: str
@@ -137,6 +148,7 @@ class AddParticipants(msgspec.Struct):
     user_keys: tuple[str, ...]
     at: int
     privileged: bool = False
+    most: int = 0
 
 
 class RemoveParticipant(msgspec.Struct):
@@ -154,13 +166,14 @@ class RemoveParticipant(msgspec.Struct):
 
 
 class TouchDevice(msgspec.Struct):
-    """Note that a user connected with a device. Reply: `{}`. Makes both where they are new."""
+    """Note that a user is there and what he is called, and with which device, if any. Reply: `{}`.
+    Makes both where they are new."""
 
     user_key: str
     name: str
-    device_id: str
-    device_type: str
     at: int
+    device_id: str | None = None
+    device_type: str = "web"
 
 
 Command = (

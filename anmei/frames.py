@@ -14,6 +14,7 @@ from anmei.ids import CLIENT_ID_PATTERN, ID_PATTERN
 
 MAX_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 MAX_MESSAGE_IDS = 500
+MAX_POSITIONS = 5_000
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 ClientId = Annotated[str, Meta(pattern=CLIENT_ID_PATTERN)]
@@ -40,13 +41,14 @@ class SendMessage(msgspec.Struct, tag="send_message"):
     reply_to: Id | None = None
     is_important: bool = False
     priority: Priority = "normal"
-    extra_metadata: dict[str, Any] | None = None
+    #: JSON still, of a size that was checked; `codec.check_metadata` reads it.
+    extra_metadata: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Sync(msgspec.Struct, tag="sync"):
     """Where this client stands in each conversation: the highest `change_seq` it holds."""
 
-    positions: dict[Id, Seq]
+    positions: Annotated[dict[Id, Seq], Meta(max_length=MAX_POSITIONS)]
     inbox: Seq | None = None
 
 

@@ -20,6 +20,10 @@ ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}$(?!\n)"
 #: What a client may choose as `client_msg_id`, or send as `Idempotency-Key`: visible ASCII.
 CLIENT_ID_PATTERN = r"^[\x21-\x7e]{1,255}$(?!\n)"
 
+#: The same in words, for whoever sent another one.
+ID_WORDS = "1 to 128 of A-Z a-z 0-9 _ . @ + -, the first a letter, a digit or _"
+CLIENT_ID_WORDS = "1 to 255 visible ASCII characters"
+
 _ID = re.compile(ID_PATTERN)
 _CLIENT_ID = re.compile(CLIENT_ID_PATTERN)
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"

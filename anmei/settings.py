@@ -1,14 +1,10 @@
 """Every setting, once: name, type, default, unit and one sentence.
 
-Read once at start from flags, the environment and `.env`, in this order of precedence. A value
-that does not fit, or an `ANMEI_…` name that is not in the table, stops the start with a sentence
-that names it. Names that other systems use already (`DATABASE_URL`, `JWT_SECRET`, `WS_…`) are
-kept; ours begin with `ANMEI_`. `docs/settings.md` shows the same table.
+`settings_reader` reads them, once at start. Names that other systems use already (`DATABASE_URL`,
+`JWT_SECRET`, `WS_…`) are kept; ours begin with `ANMEI_`. `docs/settings.md` shows the same table.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +32,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("ANMEI_PORT", "", "The port to listen on; 0 picks a free one.", ge=0, le=65535),
     ] = 8000
+    workers: Annotated[
+        int,
+        _about("ANMEI_WORKERS", "processes", "How many serve the port together.", ge=1, le=256),
+    ] = 1
+    worker_port: Annotated[
+        int,
+        _about(
+            "ANMEI_WORKER_PORT",
+            "",
+            "With several workers: worker *n* alone is reached on this port + *n* − 1 too, for "
+            "its `/metrics`; 0: it is not.",
+            ge=0,
+            le=65535,
+        ),
+    ] = 0
     data_dir: Annotated[
         str,
         _about("ANMEI_DATA_DIR", "", "Where the SQLite file and the development secret lie."),
@@ -46,6 +57,43 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "DATABASE_URL",
             "",
             "`postgresql://…` or `sqlite:///file`; empty is `anmei.db` in the data directory.",
+            secret=True,
+        ),
+    ] = ""
+    redis_url: Annotated[
+        str,
+        _about(
+            "REDIS_URL",
+            "",
+            "How nodes find each other: `redis://…`, `rediss://…`, `unix://…`, "
+            "`redis+sentinel://…` or `redis+cluster://…`; empty: one process alone.",
+            secret=True,
+        ),
+    ] = ""
+    redis_password: Annotated[
+        str,
+        _about(
+            "REDIS_PASSWORD", "", "The password of Redis, where it is not in the URL.", secret=True
+        ),
+    ] = ""
+    redis_prefix: Annotated[
+        str,
+        _about(
+            "ANMEI_REDIS_PREFIX",
+            "",
+            "What keys and channels between nodes begin with; one server's nodes have the same.",
+            pattern=r"^[A-Za-z0-9_.-]{1,64}$(?!\n)",
+        ),
+    ] = "anmei"
+    secret: Annotated[
+        str,
+        _about(
+            "ANMEI_SECRET",
+            "",
+            "What nodes sign with what they tell each other, the same on all, 32 bytes or more; "
+            "several, separated by commas: the first signs, all verify. Empty: `JWT_SECRET`. "
+            "Needed with `REDIS_URL` where tokens are verified with public keys: those are no "
+            "secret.",
             secret=True,
         ),
     ] = ""
@@ -144,6 +192,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("WS_CONNECTION_TIMEOUT", "ms", "Silence after which a connection ends.", ge=200),
     ] = 60_000
+    answer_timeout: Annotated[
+        int,
+        _about(
+            "ANMEI_ANSWER_TIMEOUT",
+            "ms",
+            "How long a client may leave an HTTP answer unread before the connection ends.",
+            ge=100,
+        ),
+    ] = 30_000
     max_reconnect_attempts: Annotated[
         int,
         _about(
@@ -177,6 +234,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _about("ANMEI_COMPRESSION", "", "Whether permessage-deflate is offered to clients."),
     ] = False
 
+    # The process
+    gc_threshold: Annotated[
+        int,
+        _about(
+            "ANMEI_GC_THRESHOLD",
+            "objects",
+            "Objects made before the garbage collector looks at young ones, what lives being left "
+            "out; 0 leaves it as Python sets it.",
+            ge=0,
+        ),
+    ] = 50_000
+    loop: Annotated[
+        Literal["asyncio", "uvloop"],
+        _about("ANMEI_LOOP", "", "The event loop; `uvloop` wants the package of that name."),
+    ] = "asyncio"
+
     # Limits
     limit_connections_per_user: Annotated[
         int,
@@ -184,7 +257,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     limit_connections: Annotated[
         int,
-        _about("ANMEI_LIMIT_CONNECTIONS", "", "Connections of one process; 0 is no limit.", ge=0),
+        _about(
+            "ANMEI_LIMIT_CONNECTIONS",
+            "",
+            "WebSocket connections of one process; 0 is no limit. In production set it below the "
+            "open files that the process may have (`ulimit -n`) and what its memory holds.",
+            ge=0,
+        ),
     ] = 0
     limit_frames_per_second: Annotated[
         int,
@@ -211,6 +290,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("ANMEI_LIMIT_BODY_BYTES", "bytes", "The largest HTTP body.", ge=1024),
     ] = 1_048_576
+    limit_requests_per_second: Annotated[
+        int,
+        _about(
+            "ANMEI_LIMIT_REQUESTS_PER_SECOND",
+            "requests/s",
+            "HTTP requests of one user on average, services and admins excepted; 0 is no limit.",
+            ge=0,
+        ),
+    ] = 50
+    limit_requests_burst: Annotated[
+        int,
+        _about("ANMEI_LIMIT_REQUESTS_BURST", "requests", "What one user may ask at once.", ge=1),
+    ] = 200
     limit_inbox_frames: Annotated[
         int,
         _about(
@@ -253,6 +345,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _about("ANMEI_LIMIT_MEMBERS", "users", "The most participants of a conversation.", ge=2),
     ] = 10_000
+    limit_conversations_per_owner: Annotated[
+        int,
+        _about(
+            "ANMEI_LIMIT_CONVERSATIONS_PER_OWNER",
+            "",
+            "The most conversations that a user may own, other than by a service; 0 is no limit.",
+            ge=0,
+        ),
+    ] = 10_000
     limit_presence_members: Annotated[
         int,
         _about(
@@ -279,149 +380,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 512
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One line of the table."""
-
-    field: str
-    name: str
-    type: Any
-    default: Any
-    unit: str
-    secret: bool
-    doc: str
-
-
-def _rows() -> tuple[Row, ...]:
-    rows = []
-    hints = get_type_hints(Settings, include_extras=True)
-    for field in msgspec.structs.fields(Settings):
-        meta = hints[field.name].__metadata__[0]
-        rows.append(
-            Row(
-                field=field.name,
-                type=hints[field.name],
-                default=field.default,
-                doc=meta.description,
-                name=meta.extra["name"],
-                unit=meta.extra["unit"],
-                secret=meta.extra["secret"],
-            )
-        )
-    return tuple(rows)
-
-
-TABLE = _rows()
-
-
-def type_name(row: Row) -> str:
-    """The type of a setting as people read it: `int`, `bool`, `text`, or its choices."""
-    base = get_args(row.type)[0]
-    if get_origin(base) is Literal:
-        return " | ".join(choice or "(empty)" for choice in get_args(base))
-    return {int: "int", bool: "bool", str: "text"}[base]
-
-
-def load(
-    environment: Mapping[str, str],
-    flags: Mapping[str, str] | None = None,
-    env_file: Path | None = None,
-) -> Settings:
-    """The settings from flags (by setting name), the environment and a `.env` file.
-
-    Raises SettingsError.
-    """
-    given = dict(_read_env_file(env_file)) if env_file is not None and env_file.exists() else {}
-    given |= environment
-    given |= flags or {}
-    known = {row.name: row for row in TABLE}
-    for name in given:
-        if name.startswith("ANMEI_") and name not in known:
-            raise SettingsError(f"{name}: no such setting; `python run.py settings` lists them all")
-    values = {}
-    for name, row in known.items():
-        text = given.get(name)
-        if text is None or (text == "" and get_args(row.type)[0] is not str):
-            continue
-        values[row.field] = _convert(row, text.strip())
-    settings = Settings(**values)
-    _check(settings, given)
-    return settings
-
-
-def _convert(row: Row, text: str) -> Any:
-    try:
-        return msgspec.convert(text, row.type, strict=False)
-    except msgspec.ValidationError as error:
-        shown = "(hidden)" if row.secret else ascii(text[:64])
-        raise SettingsError(
-            f"{row.name}={shown}: {error} ({type_name(row)}{' in ' + row.unit if row.unit else ''})"
-        ) from None
-
-
-def _check(settings: Settings, given: Mapping[str, str]) -> None:
-    """What no single value shows."""
-    if given.get("REDIS_URL"):
-        raise SettingsError(
-            "REDIS_URL: this version runs as one node with its bus in the process; unset it"
-        )
-    if settings.connection_timeout <= settings.heartbeat_interval:
-        raise SettingsError(
-            f"WS_CONNECTION_TIMEOUT={settings.connection_timeout} must be longer than "
-            f"WS_HEARTBEAT_INTERVAL={settings.heartbeat_interval}, or every idle client is closed"
-        )
-    if settings.limit_content_bytes >= settings.limit_frame_bytes:
-        raise SettingsError(
-            f"ANMEI_LIMIT_CONTENT_BYTES={settings.limit_content_bytes} must be smaller than "
-            f"ANMEI_LIMIT_FRAME_BYTES={settings.limit_frame_bytes}, which carries it"
-        )
-    for name, text in (("JWT_SECRET", settings.jwt_secret), ("ANMEI_API_KEY", settings.api_key)):
-        for secret in split(text):
-            if len(secret.encode()) < 32:
-                raise SettingsError(
-                    f"{name}: a secret of {len(secret.encode())} bytes can be guessed; "
-                    "use 32 or more, for example from `openssl rand -hex 32`"
-                )
-    asymmetric = bool(settings.jwt_public_key or settings.jwt_jwks_url)
-    if settings.jwt_public_key and settings.jwt_jwks_url:
-        raise SettingsError("JWT_PUBLIC_KEY and JWT_JWKS_URL: set one of them, not both")
-    if asymmetric and settings.jwt_secret:
-        raise SettingsError(
-            "JWT_SECRET together with JWT_PUBLIC_KEY or JWT_JWKS_URL: one server accepts one kind "
-            "of token; unset one of them"
-        )
-    if asymmetric and settings.jwt_algorithm == "HS256":
-        raise SettingsError("JWT_ALGORITHM=HS256 takes JWT_SECRET, not a public key")
-    if not asymmetric and settings.jwt_algorithm not in ("", "HS256"):
-        raise SettingsError(
-            f"JWT_ALGORITHM={settings.jwt_algorithm} needs JWT_PUBLIC_KEY or JWT_JWKS_URL"
-        )
-    if settings.env == "production":
-        if not (settings.jwt_secret or asymmetric):
-            raise SettingsError(
-                "ANMEI_ENV=production needs JWT_SECRET (for example from `openssl rand -hex 32`), "
-                "JWT_PUBLIC_KEY or JWT_JWKS_URL"
-            )
-        if settings.demo == "on":
-            raise SettingsError("ANMEI_DEMO=on lets anybody sign in: not with ANMEI_ENV=production")
-
-
 def split(text: str) -> tuple[str, ...]:
     """The values of a setting that holds several, separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _read_env_file(path: Path) -> list[tuple[str, str]]:
-    """`NAME=value` lines; blank lines and lines that begin with `#` are passed over."""
-    pairs = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals:
-            raise SettingsError(f"{path}:{number}: expected NAME=value, got {ascii(line[:64])}")
-        value = value.strip()
-        if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-            value = value[1:-1]
-        pairs.append((name.removeprefix("export ").strip(), value))
-    return pairs

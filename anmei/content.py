@@ -1,0 +1,38 @@
+"""What the text of a message, a title or a name may hold."""
+
+import unicodedata
+
+from anmei.errors import AnmeiError, ErrorCode
+
+#: Categories of controls, lone surrogates and line ends.
+_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+#: What turns the direction of the text around it, and the byte order mark. Joiners stay: emoji
+#: and several scripts are written with them.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def check_content(content: str, limit: int) -> None:
+    """Raises AnmeiError for content over `limit` bytes, or that no database keeps."""
+    size = len(content.encode())
+    if size > limit:
+        raise AnmeiError(
+            ErrorCode.TOO_LARGE, f"content takes {size} bytes; at most {limit} are allowed"
+        )
+    if "\x00" in content:
+        raise AnmeiError(ErrorCode.BAD_REQUEST, "content holds U+0000, which cannot be stored")
+
+
+def check_line(field: str, text: str, limit: int) -> str:
+    """`text` without spaces around it: one line of 1 to `limit` characters that people see.
+
+    Raises AnmeiError for anything else.
+    """
+    text = text.strip()
+    if not 1 <= len(text) <= limit or any(
+        character in _TURNING or unicodedata.category(character) in _CONTROLS for character in text
+    ):
+        raise AnmeiError(
+            ErrorCode.BAD_REQUEST,
+            f"{field}: expected 1 to {limit} characters, without control characters",
+        )
+    return text

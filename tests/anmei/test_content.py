@@ -1,0 +1,40 @@
+"""What people may write where."""
+
+import pytest
+
+from anmei.content import check_content, check_line
+from anmei.errors import AnmeiError, ErrorCode
+
+SHOWN = (
+    "Tea",
+    "茶　会",
+    "👩\u200d💻",
+    "می\u200cخواهم",
+    "naïve ‘quotes’ …",
+    "🏴\U000e0067\U000e007f",
+)
+
+
+def test_a_line_in_any_script_is_kept_without_the_spaces_around_it() -> None:
+    for text in SHOWN:
+        assert check_line("title", f"  {text}\n", 200) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \n", "x" * 11, "a\nb", "a\x00", "\x1b[2J", "a\u202eb", "a\u2028b", "a\ud800"]
+)
+def test_what_could_disturb_those_who_read_it_is_refused(text: str) -> None:
+    with pytest.raises(AnmeiError) as caught:
+        check_line("title", text, 10)
+    assert caught.value.code is ErrorCode.BAD_REQUEST
+    assert caught.value.message.startswith("title: expected 1 to 10")
+
+
+def test_content_is_measured_in_bytes_and_may_hold_all_but_nul() -> None:
+    check_content("é" * 5 + "\n\t\u202e", 15)
+    with pytest.raises(AnmeiError) as caught:
+        check_content("é" * 6, 11)
+    assert caught.value.code is ErrorCode.TOO_LARGE
+    with pytest.raises(AnmeiError) as caught:
+        check_content("a\x00", 11)
+    assert caught.value.code is ErrorCode.BAD_REQUEST
