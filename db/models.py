@@ -1,0 +1,166 @@
+"""The tables.
+
+Times are whole milliseconds since 1970. Keys and ids are compared byte by byte on both databases.
+The models are bound to no database: whoever runs a query names the one it runs on, since every
+thread has its own.
+"""
+
+from peewee import (
+    BigAutoField,
+    BigIntegerField,
+    BooleanField,
+    CompositeKey,
+    ForeignKeyField,
+    IntegerField,
+    Model,
+    TextField,
+)
+
+
+class User(Model):
+    """Somebody who has connected, or was named as a participant."""
+
+    key = TextField(primary_key=True)
+    tenant = TextField()
+    name = TextField()
+    status = TextField(default="online")
+    created_at = BigIntegerField()
+    last_seen_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "users"
+
+
+class Conversation(Model):
+    """`last_seq` is the number of the last message, `change_seq` the last number given out,
+    `meta_seq` the number of the last change to the conversation itself."""
+
+    pk = BigAutoField()
+    key = TextField(unique=True)
+    tenant = TextField()
+    kind = TextField()
+    title = TextField(null=True)
+    owner_key = TextField(index=True)
+    created_at = BigIntegerField()
+    updated_at = BigIntegerField()
+    last_seq = BigIntegerField(default=0)
+    change_seq = BigIntegerField(default=0)
+    meta_seq = BigIntegerField(default=0)
+    members_version = BigIntegerField(default=0)
+    participant_count = IntegerField(default=0)
+    #: The pair of a direct conversation.
+    dedup_key = TextField(null=True, unique=True)
+
+    class Meta:
+        table_name = "conversations"
+
+
+class IdempotencyKey(Model):
+    """Which conversation an owner's idempotency key was given for first."""
+
+    #: The owner's key, a space, and the idempotency key.
+    key = TextField(primary_key=True)
+    conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
+
+    class Meta:
+        table_name = "idempotency_keys"
+
+
+class Participant(Model):
+    """Who is, or was, in a conversation, and how far they have received and read it."""
+
+    conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
+    user_key = TextField()
+    role = TextField(default="member")
+    active = BooleanField(default=True)
+    joined_at = BigIntegerField()
+    #: The number of the change that let them in last.
+    joined_seq = BigIntegerField(default=0)
+    #: When they left last, whether or not they have come back.
+    left_at = BigIntegerField(null=True)
+    last_delivered_seq = BigIntegerField(default=0)
+    last_read_seq = BigIntegerField(default=0)
+
+    class Meta:
+        table_name = "participants"
+        primary_key = CompositeKey("conversation", "user_key")
+        indexes = ((("user_key", "active"), False),)
+
+
+class Message(Model):
+    """A message of a conversation, or, without one, a personal one (see `MessageRecipient`)."""
+
+    pk = BigAutoField()
+    id = TextField(unique=True)
+    conversation = ForeignKeyField(Conversation, column_name="conversation", null=True, index=False)
+    seq = BigIntegerField(default=0)
+    change_seq = BigIntegerField(default=0)
+    sender_key = TextField()
+    sender_id = TextField()
+    sender_name = TextField()
+    sender_type = TextField()
+    message_type = TextField()
+    content = TextField()
+    is_important = BooleanField()
+    priority = TextField()
+    reply_to = TextField(null=True)
+    extra_metadata = TextField(null=True)
+    client_msg_id = TextField()
+    created_at = BigIntegerField()
+    edited_at = BigIntegerField(null=True)
+    recalled_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "messages"
+        indexes = (
+            (("conversation", "seq"), True),
+            (("conversation", "change_seq"), False),
+            (("conversation", "sender_key", "client_msg_id"), True),
+        )
+
+
+class MessageRecipient(Model):
+    """One user's copy of a personal message; `seq` counts within that user's inbox."""
+
+    message = ForeignKeyField(Message, column_name="message", index=False)
+    recipient_key = TextField()
+    seq = BigIntegerField()
+    is_read = BooleanField(default=False)
+    read_at = BigIntegerField(null=True)
+    delivered_at = BigIntegerField(null=True)
+    created_at = BigIntegerField()
+
+    class Meta:
+        table_name = "message_recipients"
+        primary_key = CompositeKey("message", "recipient_key")
+        indexes = (
+            (("recipient_key", "seq"), True),
+            (("recipient_key", "is_read"), False),
+        )
+
+
+class Device(Model):
+    """A device that a user has connected with."""
+
+    pk = BigAutoField()
+    user_key = TextField()
+    device_id = TextField()
+    device_type = TextField()
+    created_at = BigIntegerField()
+    last_seen_at = BigIntegerField()
+
+    class Meta:
+        table_name = "devices"
+        indexes = ((("user_key", "device_id"), True),)
+
+
+class DeviceMark(Model):
+    """How far one device has received one conversation."""
+
+    device = ForeignKeyField(Device, column_name="device", index=False)
+    conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
+    seq = BigIntegerField()
+
+    class Meta:
+        table_name = "device_marks"
+        primary_key = CompositeKey("device", "conversation")

@@ -1,0 +1,45 @@
+"""What can be read: every function takes a database and returns plain values."""
+
+from db.query_heads import (
+    AttachView,
+    Place,
+    attach_view,
+    conversation,
+    conversation_unread,
+    heads,
+    unread,
+)
+from db.query_history import (
+    Event,
+    audience,
+    changed_since,
+    changes,
+    changes_many,
+    history,
+    hole,
+    newest,
+    now,
+    ping,
+)
+from db.query_people import participants
+
+__all__ = [
+    "AttachView",
+    "Event",
+    "Place",
+    "attach_view",
+    "audience",
+    "changed_since",
+    "changes",
+    "changes_many",
+    "conversation",
+    "conversation_unread",
+    "heads",
+    "history",
+    "hole",
+    "newest",
+    "now",
+    "participants",
+    "ping",
+    "unread",
+]

@@ -1,0 +1,100 @@
+"""Rows as the wire shows them."""
+
+from typing import Any
+
+import ujson
+
+from anmei.clock import to_wire
+from anmei.ids import id_of
+from db.link import Row
+
+#: The first participants that a head or a changed conversation shows.
+SHOWN_PARTICIPANTS = 50
+
+MESSAGE_COLUMNS = (
+    "id, seq, change_seq, sender_id, sender_name, sender_type, message_type, content,"
+    " is_important, priority, reply_to, extra_metadata, client_msg_id, created_at, edited_at,"
+    " recalled_at"
+)
+
+
+def of(table: str) -> str:
+    """`MESSAGE_COLUMNS` of a table by its name in a query."""
+    return ", ".join(f"{table}.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))
+
+
+def message(row: Row, conversation_id: str) -> dict[str, Any]:
+    """A message from its `MESSAGE_COLUMNS`."""
+    metadata = row[11]
+    return {
+        "id": row[0],
+        "conversation_id": conversation_id,
+        "seq": row[1],
+        "change_seq": row[2],
+        "sender_id": row[3],
+        "sender_name": row[4],
+        "sender_type": row[5],
+        "message_type": row[6],
+        "content": row[7],
+        "is_important": bool(row[8]),
+        "priority": row[9],
+        "reply_to": row[10],
+        "extra_metadata": None if metadata is None else ujson.loads(metadata),
+        "client_msg_id": row[12],
+        "created_at": to_wire(row[13]),
+        "edited_at": _time(row[14]),
+        "recalled_at": _time(row[15]),
+    }
+
+
+def message_change(message: dict[str, Any]) -> tuple[int, str, dict[str, Any]]:
+    """The event that a message is now: `(change_seq, type, data)`."""
+    change_seq = message["change_seq"]
+    new = change_seq == message["seq"]
+    return change_seq, "new_message" if new else "message_updated", message
+
+
+def conversation(
+    *,
+    key: str,
+    kind: str,
+    title: str | None,
+    owner_key: str,
+    participant_count: int,
+    participants: list[dict[str, Any]],
+    created_at: int,
+    updated_at: int,
+    last_seq: int,
+    change_seq: int,
+) -> dict[str, Any]:
+    """A conversation without anything personal."""
+    return {
+        "conversation_id": id_of(key),
+        "kind": kind,
+        "title": title,
+        "owner_id": id_of(owner_key),
+        "participant_count": participant_count,
+        "participants": participants,
+        "created_at": to_wire(created_at),
+        "updated_at": to_wire(updated_at),
+        "last_seq": last_seq,
+        "change_seq": change_seq,
+    }
+
+
+def conversation_change(change_seq: int, conversation: dict[str, Any]) -> dict[str, Any]:
+    """The data of `conversation_updated`."""
+    return {
+        "conversation_id": conversation["conversation_id"],
+        "change_seq": change_seq,
+        "conversation": conversation,
+    }
+
+
+def participant(user_key: str, name: str | None, role: str) -> dict[str, Any]:
+    user_id = id_of(user_key)
+    return {"user_id": user_id, "name": user_id if name is None else name, "role": role}
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else to_wire(ms)

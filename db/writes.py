@@ -1,0 +1,134 @@
+"""Executing commands, many in one transaction."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from peewee import Database
+
+from anmei.commands import (
+    AddParticipants,
+    Command,
+    CreateConversation,
+    MoveMarks,
+    Outcome,
+    SendMessage,
+    TouchDevice,
+)
+from anmei.errors import AnmeiError, ErrorCode
+from db import write_conversations, write_marks, write_messages, write_people
+from db.audiences import Audiences
+from db.batch import Batch
+from db.link import execute, is_lost
+
+log = logging.getLogger("anmei.db")
+
+
+def run(database: Database, audiences: Audiences, commands: list[Command]) -> list[Outcome]:
+    """Execute `commands` inside the transaction that is open, in order as far as it matters:
+    commands of one conversation keep theirs. Whatever it raises, nothing must be committed."""
+    batch = Batch(database, audiences)
+    _lock(batch, commands)
+    outcomes: list[Outcome] = [Outcome()] * len(commands)
+    for kind, numbers in _stages(commands):
+        stage: list[Any] = [commands[number] for number in numbers]
+        results = _GROUPED[kind](batch, stage) if kind in _GROUPED else _each(batch, stage)
+        for number, outcome in zip(numbers, results, strict=True):
+            outcomes[number] = outcome
+    batch.flush()
+    return outcomes
+
+
+def run_apart(
+    database: Database, audiences: Audiences, commands: list[Command], whole: bool = True
+) -> list[Outcome]:
+    """The same for commands of which at least one makes the database refuse the statement it is
+    in: halved until the culprit stands alone, and only that one fails."""
+    if whole:
+        _lock(Batch(database, audiences), commands)
+    outcomes = []
+    middle = (len(commands) + 1) // 2
+    for part in (commands[:middle], commands[middle:]) if middle < len(commands) else (commands,):
+        execute(database, "SAVEPOINT part")
+        try:
+            outcomes += run(database, audiences, part)
+        except Exception as error:
+            if is_lost(error):
+                raise
+            execute(database, "ROLLBACK TO SAVEPOINT part")
+            audiences.discard()
+            if len(part) > 1:
+                outcomes += run_apart(database, audiences, part, whole=False)
+            else:
+                outcomes.append(Outcome(error=_internal(part[0], error)))
+        execute(database, "RELEASE SAVEPOINT part")
+    return outcomes
+
+
+def _lock(batch: Batch, commands: list[Command]) -> None:
+    if any(isinstance(command, CreateConversation | AddParticipants) for command in commands):
+        batch.lock_creation()
+    keys = {key for key in map(_conversation, commands) if key is not None}
+    new = [command for command in commands if isinstance(command, CreateConversation)]
+    keys |= batch.find_twins(
+        [name for name in map(write_conversations.pair, new) if name is not None],
+        [name for name in map(write_conversations.once, new) if name is not None],
+    )
+    batch.lock(keys)
+
+
+def _conversation(command: Command) -> str | None:
+    if isinstance(command, TouchDevice):
+        return None
+    if isinstance(command, CreateConversation):
+        return command.key
+    return command.conversation_key
+
+
+def _stages(commands: list[Command]) -> list[tuple[type, list[int]]]:
+    """The commands by their places in the list, gathered by kind so far as that changes nothing
+    for any conversation."""
+    # Who connects changes no conversation, and marks need the devices: so that comes first.
+    stages: list[tuple[type, list[int]]] = [(TouchDevice, [])]
+    reached: dict[str | None, int] = {}
+    for number, command in enumerate(commands):
+        kind = type(command) if type(command) in _GROUPED else object
+        key = _conversation(command)
+        for at in range(reached.get(key, 0), len(stages)):
+            if stages[at][0] is kind:
+                break
+        else:
+            at = len(stages)
+            stages.append((kind, []))
+        stages[at][1].append(number)
+        reached[key] = at
+    return stages
+
+
+def _each(batch: Batch, commands: list[Any]) -> list[Outcome]:
+    outcomes = []
+    for command in commands:
+        try:
+            if isinstance(command, CreateConversation):
+                outcome = write_conversations.create(batch, command)
+            elif isinstance(command, AddParticipants):
+                outcome = write_conversations.add(batch, command)
+            else:
+                outcome = write_conversations.remove(batch, command)
+        except AnmeiError as error:
+            outcome = Outcome(error=error)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _internal(command: Command, error: Exception) -> AnmeiError:
+    # One line and no values: they may be somebody's message.
+    log.error("%s failed: %s", type(command).__name__, type(error).__name__)
+    return AnmeiError(ErrorCode.INTERNAL, "the database refused a value of this request")
+
+
+_GROUPED: dict[type, Callable[[Batch, list[Any]], list[Outcome]]] = {
+    SendMessage: write_messages.send,
+    MoveMarks: write_marks.move,
+    TouchDevice: write_people.touch,
+}

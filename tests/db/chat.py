@@ -1,0 +1,93 @@
+"""Short ways to say what tests say often."""
+
+from typing import Any
+
+from anmei.commands import (
+    AddParticipants,
+    Command,
+    CreateConversation,
+    MoveMarks,
+    Outcome,
+    RemoveParticipant,
+    SendMessage,
+    TouchDevice,
+)
+from anmei.ids import new_id
+from db.store import Store
+
+NOW = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
+
+
+def key(id: str) -> str:
+    return f"acme/{id}"
+
+
+def do(store: Store, *commands: Command) -> list[Outcome]:
+    return store.write(list(commands)).result(30)
+
+
+def reply(store: Store, command: Command) -> dict[str, Any]:
+    (outcome,) = do(store, command)
+    assert outcome.error is None, outcome.error
+    assert outcome.reply is not None
+    return outcome.reply
+
+
+def create(room: str, owner: str, *others: str, kind: str = "group", **more: Any) -> Any:
+    more.setdefault("created_at", NOW)
+    return CreateConversation(
+        key=key(room),
+        kind=kind,
+        owner_key=key(owner),
+        participant_keys=tuple(key(other) for other in others),
+        **more,
+    )
+
+
+def send(room: str, sender: str, content: str = "hello", **more: Any) -> SendMessage:
+    more.setdefault("message_id", new_id("msg"))
+    more.setdefault("client_msg_id", new_id("c"))
+    more.setdefault("created_at", NOW + 1_000)
+    return SendMessage(
+        conversation_key=key(room),
+        sender_key=key(sender),
+        sender_name=sender.title(),
+        content=content,
+        **more,
+    )
+
+
+def read(room: str, user: str, seq: int | None = None, **more: Any) -> MoveMarks:
+    return MoveMarks(
+        conversation_key=key(room), user_key=key(user), read=True, at=NOW, seq=seq, **more
+    )
+
+
+def delivered(room: str, user: str, seq: int | None = None, **more: Any) -> MoveMarks:
+    return MoveMarks(
+        conversation_key=key(room), user_key=key(user), read=False, at=NOW, seq=seq, **more
+    )
+
+
+def add(room: str, by: str, *users: str, at: int = NOW + 2_000, **more: Any) -> AddParticipants:
+    return AddParticipants(
+        conversation_key=key(room),
+        by_key=key(by),
+        user_keys=tuple(key(user) for user in users),
+        at=at,
+        **more,
+    )
+
+
+def remove(room: str, by: str, user: str, at: int = NOW + 3_000, **more: Any) -> RemoveParticipant:
+    return RemoveParticipant(
+        conversation_key=key(room), by_key=key(by), user_key=key(user), at=at, **more
+    )
+
+
+def touch(user: str, device: str = "phone", **more: Any) -> TouchDevice:
+    more.setdefault("name", user.title())
+    more.setdefault("at", NOW)
+    return TouchDevice(
+        user_key=key(user), device_id=device, device_type=more.pop("device_type", "mobile"), **more
+    )

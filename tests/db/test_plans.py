@@ -1,0 +1,106 @@
+"""The queries of the busy paths find their rows by an index, however much else there is."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from peewee import Database
+
+from db import link, queries
+from db.audiences import Audiences
+from db.store import Store
+from db.writes import run
+from tests.db.chat import create, delivered, do, key, read, send, touch
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    users = [f"u{number}" for number in range(30)]
+    do(store, touch("u0"))
+    for number in range(40):
+        do(store, create(f"room{number}", *random.Random(number).sample(users, 12), "u0"))
+    for number in range(40):
+        do(store, *[send(f"room{number}", "u0") for _ in range(150)])
+    return store
+
+
+def explaining(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[[Database], Any]
+) -> Callable[[Database], list[str]]:
+    """Does `work`, and hands out the plan of every query that it ran."""
+
+    def explained(database: Database) -> list[str]:
+        plans: list[str] = []
+        plain = link.execute
+
+        def execute(database: Database, sql: str, values: Any = ()) -> Any:
+            if sql.startswith(("SELECT", "WITH")) and "advisory" not in sql:
+                how = "EXPLAIN" if link.is_postgres(database) else "EXPLAIN QUERY PLAN"
+                rows = plain(database, f"{how} {sql}", values).fetchall()
+                plans.append(sql + "\n" + "\n".join(str(row[-1]) for row in rows))
+            return plain(database, sql, values)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(link, "execute", execute)
+            work(database)
+        return plans
+
+    return explained
+
+
+WORK: dict[str, Callable[[Database], Any]] = {
+    "attach": lambda db: queries.attach_view(db, key("u3"), "phone", 5),
+    "heads": lambda db: queries.heads(db, key("u3"), None, 5),
+    "conversation": lambda db: queries.conversation(db, key("u0"), key("room3")),
+    "changes": lambda db: queries.changes(db, key("room3"), 140, None, 50),
+    "newest": lambda db: queries.newest(db, key("room3"), None, 50),
+    "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
+    "unread": lambda db: queries.unread(db, key("u3")),
+    "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
+    "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
+    "writes": lambda db: run(
+        db,
+        Audiences(),
+        [
+            *[send(f"room{n}", "u0", client_msg_id=f"c{n}") for n in range(5)],
+            *[delivered(f"room{n}", "u0", 140, device_id="phone") for n in range(5, 9)],
+            *[read(f"room{n}", "u0", 141, message_ids=("a", "b")) for n in range(9, 12)],
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_messages_are_never_searched_through(
+    filled: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def analyzed(database: Database) -> Any:
+        link.execute(database, "ANALYZE")
+        return explaining(monkeypatch, WORK[name])(database)
+
+    plans = filled.read(analyzed).result(20)
+    assert plans
+    for plan in plans:
+        assert "Seq Scan on messages" not in plan, plan
+        # SQLite names a table by its alias: m for messages, p for participants.
+        for table in ("messages", "m", "p", "participants", "d", "devices"):
+            assert f"SCAN {table}\n" not in plan + "\n", plan
+            assert f"SCAN {table} " not in plan, plan
+
+
+def test_what_a_user_owns_is_counted_by_an_index(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def owning(database: Database) -> Any:
+        run(database, Audiences(), [create("new", "u0", most_owned=9)])
+
+    def explained(database: Database) -> list[str]:
+        if link.is_postgres(database):
+            # It has few rows here, and would be read whole.
+            link.execute(database, "SET enable_seqscan = off")
+        return explaining(monkeypatch, owning)(database)
+
+    plans = [plan for plan in filled.read(explained).result(20) if "owner_key = " in plan]
+    assert len(plans) == 1
+    assert "conversations_owner_key" in plans[0]
