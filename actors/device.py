@@ -1,0 +1,330 @@
+"""A device: one live connection of one user, and what waits to be sent to it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from actors.counters import Counters
+from actors.flusher import Flusher
+from actors.transport import Transport
+from anmei.close_codes import CloseCode
+from anmei.event import Event
+from anmei.principal import Principal
+
+if TYPE_CHECKING:
+    from actors.sequencer import Sequencer
+
+
+PATIENCE = 20.0  # seconds that a replay waits for a peer that takes nothing
+
+
+class Held:
+    """Events of one conversation, with their `change_seq`, that wait behind its replay."""
+
+    __slots__ = ("bytes", "events", "overflown")
+
+    def __init__(self) -> None:
+        self.events: deque[tuple[int, Event]] = deque()
+        self.bytes = 0
+        #: Set when the bound was reached: the events were let go, and the replay reads on instead.
+        self.overflown = False
+
+
+class Device:
+    """The outbound side of a connection. Nothing here waits, and nothing here raises.
+
+    A numbered event arrives through `deliver`. A device that is not yet `attached` lets it go: the
+    replay that follows begins at a mark taken later and reads it from the store. A conversation
+    under replay has an entry in `held` and its events wait there. With `held` empty (None), the
+    common case, an event costs one append.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_counters",
+        "_deflate",
+        "_flusher",
+        "_held_bytes",
+        "_limit",
+        "_oversize",
+        "_pending",
+        "_queued",
+        "_rooms",
+        "_scheduled",
+        "_send",
+        "attached",
+        "close_code",
+        "connected_at",
+        "connection_id",
+        "conversations",
+        "device_id",
+        "device_type",
+        "expiry_told",
+        "held",
+        "meanwhile",
+        "next_ping",
+        "only",
+        "pinged_at",
+        "principal",
+        "ready",
+        "replaying",
+        "sync_requested",
+        "task",
+        "transport",
+        "viewing",
+    )
+
+    def __init__(
+        self,
+        transport: Transport,
+        principal: Principal,
+        *,
+        connection_id: str,
+        device_id: str,
+        device_type: str,
+        only: str | None,
+        connected_at: int,
+        limit: int,
+        deflate: bool = False,
+        flusher: Flusher,
+        counters: Counters,
+    ) -> None:
+        self.transport = transport
+        self._send = transport.send
+        self.principal = principal
+        self.connection_id = connection_id
+        self.device_id = device_id
+        self.device_type = device_type
+        #: The key of the one conversation it is told of, or None for all of the user's.
+        self.only = only
+        #: Milliseconds since 1970.
+        self.connected_at = connected_at
+        #: Where it takes part, by conversation key: what it may type into and is delivered from.
+        self.conversations: dict[str, Sequencer] = {}
+        #: Conversations the person is looking at now.
+        self.viewing: set[str] = set()
+        #: Why the server ended the connection; None while, or where, it did not.
+        self.close_code: int | None = None
+        self.attached = False
+        self.held: dict[str, Held] | None = None
+        #: Memberships that changed before it was attached: the number of the change that let the
+        #: user in, or the word of farewell where it put the user out.
+        self.meanwhile: dict[str, int | Event] = {}
+        self.replaying = False
+        #: Done when frames may be handled; None once that is so.
+        self.ready: asyncio.Future[None] | None = None
+        #: Done with the positions of the first `sync`, for a client that promised one.
+        self.sync_requested: asyncio.Future[dict[str, int]] | None = None
+        #: What welcomes it or replays to it, cancelled when the connection ends.
+        self.task: asyncio.Task[None] | None = None
+        #: Kept by the heartbeat, in loop time.
+        self.next_ping = 0.0
+        self.pinged_at = 0.0
+        self.expiry_told = False
+
+        self._limit = limit
+        self._deflate = deflate
+        self._flusher = flusher
+        self._counters = counters
+        self._pending: list[bytes] = []
+        self._queued = 0
+        # What the one frame takes that was let through although it is larger than the limit.
+        self._oversize = 0
+        self._held_bytes = 0
+        self._scheduled = False
+        self._closed = False
+        self._rooms: list[asyncio.Future[None]] = []
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def queued(self) -> int:
+        """Bytes that wait here or in the transport, as of the last flush or push."""
+        return self._queued
+
+    def deliver(self, conversation_key: str, change_seq: int, event: Event) -> None:
+        """A numbered event of a conversation, from its sequencer."""
+        if not self.attached:
+            return
+        if self.held is not None:
+            held = self.held.get(conversation_key)
+            if held is not None:
+                self._hold(held, change_seq, event)
+                return
+        self.push(event)
+
+    def put_out(self, conversation_key: str, goodbye: Event) -> None:
+        """The user is no longer in a conversation: whatever is under way for it ends here."""
+        self.conversations.pop(conversation_key, None)
+        self.viewing.discard(conversation_key)
+        self.release(conversation_key)
+        if self.attached:
+            self.push(goodbye)
+        else:
+            self.meanwhile[conversation_key] = goodbye
+
+    def hold(self, conversation_key: str) -> Held:
+        """From now on events of the conversation wait."""
+        self.release(conversation_key)
+        if self.held is None:
+            self.held = {}
+        held = self.held[conversation_key] = Held()
+        return held
+
+    def holds(self, conversation_key: str, held: Held) -> bool:
+        """Whether events of the conversation still wait there, and not in a later one's place."""
+        return self.held is not None and self.held.get(conversation_key) is held
+
+    def release(self, conversation_key: str) -> None:
+        """From now on events of the conversation are delivered at once."""
+        if self.held is not None:
+            held = self.held.pop(conversation_key, None)
+            if held is not None:
+                self._held_bytes -= held.bytes
+            if not self.held:
+                self.held = None
+
+    def next_held(self, held: Held) -> tuple[int, Event] | None:
+        """Takes the first event that waits there."""
+        if not held.events:
+            return None
+        change_seq, event = held.events.popleft()
+        held.bytes -= len(event.frame)
+        self._held_bytes -= len(event.frame)
+        return change_seq, event
+
+    def push(self, event: Event) -> None:
+        """Queues what must arrive, or ends the connection where too much waits already."""
+        frame = event.deflated if self._deflate else event.frame
+        size = len(frame)
+        if self._queued + size > self._limit and not self._make_room(size):
+            return
+        self._queued += size
+        self._pending.append(frame)
+        self._counters.deliveries += 1
+        if not self._scheduled:
+            self._scheduled = True
+            self._flusher.add(self)
+
+    def push_if_room(self, event: Event) -> None:
+        """Queues what may be lost (typing, presence), while the queue is not half full."""
+        if self._queued > self._limit >> 1:
+            self._counters.shed += 1
+        else:
+            self.push(event)
+
+    def flush(self) -> None:
+        pending = self._pending
+        self._scheduled = False
+        if pending:
+            data = pending[0] if len(pending) == 1 else b"".join(pending)
+            pending.clear()
+            self._queued = self._send(data)
+
+    def drained(self) -> None:
+        """The transport has nothing left to send."""
+        self._queued = sum(map(len, self._pending))
+        rooms, self._rooms = self._rooms, []
+        for room in rooms:
+            if not room.done():
+                room.set_result(None)
+
+    async def room(self) -> None:
+        """Waits until less than half of the queue is taken: what a replay does between events."""
+        while self._queued > self._limit >> 1 and not self._closed:
+            if self._pending:
+                self.flush()
+                continue
+            room = asyncio.get_running_loop().create_future()
+            self._rooms.append(room)
+            before = self.transport.buffered()
+            try:
+                await asyncio.wait_for(room, PATIENCE)
+            except TimeoutError:
+                self._rooms = [other for other in self._rooms if other is not room]
+                if self.transport.buffered() >= before and not self._closed:
+                    self.close(CloseCode.TOO_SLOW, f"nothing was read for {PATIENCE:g} seconds")
+
+    def close(self, code: CloseCode, reason: str = "", retry_after_ms: int | None = None) -> None:
+        """Ends the connection: a `disconnect` event, then the close frame. More does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.close_code = int(code)
+        reason = reason or str(code.__doc__).partition(":")[0]
+        data = {
+            "code": int(code),
+            "reason": reason,
+            "reconnect": code.reconnect,
+            "retry_after_ms": retry_after_ms,
+        }
+        self._pending.append(Event.of("disconnect", data).frame)
+        self.flush()
+        self._limit = -1  # nothing is queued behind a close
+        self.transport.close(int(code), reason)
+
+    def ended(self) -> None:
+        """The connection is gone: whoever waits for room goes on, and finds it closed."""
+        self._closed = True
+        self._limit = -1
+        self._pending.clear()
+        self.held = None
+        if self.ready is not None and not self.ready.done():
+            self.ready.set_result(None)  # whoever waits for the welcome goes on, and finds it over
+        self.drained()
+
+    def _hold(self, held: Held, change_seq: int, event: Event) -> None:
+        if held.overflown:
+            return
+        size = len(event.frame)
+        if self._held_bytes + size > self._limit:
+            self._held_bytes -= held.bytes
+            held.bytes = 0
+            held.events.clear()
+            held.overflown = True
+        else:
+            self._held_bytes += size
+            held.bytes += size
+            held.events.append((change_seq, event))
+
+    def _make_room(self, size: int) -> bool:
+        """Sends what the kernel takes at once, since that waits for nobody. False, and the end of
+        the connection, where there is still too much; one frame goes whatever its size."""
+        if self._closed:
+            return False
+        self.flush()
+        if not self._queued:
+            # One frame that is larger than the limit does not make the next one too much.
+            self._oversize = size if size > self._limit else 0
+            return True
+        if self._queued + size <= self._limit + self._oversize:
+            return True
+        # Nobody reads: what waits is given up, since the client syncs when it comes back.
+        self._pending.clear()
+        waiting = self._queued + size
+        self.close(CloseCode.TOO_SLOW, f"{waiting} bytes were waiting; at most {self._limit} may")
+        return False
+
+
+def fan_out(devices: Iterable[Device], conversation_key: str, change_seq: int, event: Event) -> int:
+    """`deliver` to each of them; the common case is written out, since it is what a delivery
+    costs. Returns the deliveries that were not counted by `push`."""
+    frame = event.frame
+    size = len(frame)
+    count = 0
+    for device in devices:
+        if device.held is None and device.attached and not device._deflate:
+            queued = device._queued + size
+            if queued <= device._limit:
+                device._queued = queued
+                device._pending.append(frame)
+                count += 1
+                if not device._scheduled:
+                    device._scheduled = True
+                    device._flusher.add(device)
+                continue
+        device.deliver(conversation_key, change_seq, event)
+    return count

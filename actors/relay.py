@@ -1,0 +1,159 @@
+"""The relay: what a node's router tells the others, as envelopes, and what theirs tell this one."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from actors.bus import Bus, Envelope
+from actors.presence import Presence
+from actors.sequencer import Sequencer
+from anmei.commands import Audience, Change
+from anmei.errors import AnmeiError
+from anmei.event import Event
+from db import queries
+from db.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from actors.router import Router
+
+log = logging.getLogger("anmei.relay")
+
+
+class Relay:
+    """Envelopes out and in. One publish a node that is concerned, whatever the audience's size."""
+
+    def __init__(self, bus: Bus, presence: Presence, router: "Router") -> None:
+        self._bus = bus
+        self._presence = presence
+        self._router = router
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody to tell."""
+        return not self._bus.shared
+
+    def listen(self) -> None:
+        self._bus.listen(self._receive, self._router.gap)
+
+    # Out
+
+    def change(self, change: Change, concerned: frozenset[str]) -> None:
+        """A numbered event, to the nodes that hold somebody who is concerned."""
+        nodes = self._presence.nodes(concerned)
+        if nodes:
+            self._publish(
+                nodes,
+                {
+                    "kind": "change",
+                    "key": change.conversation_key,
+                    "seq": change.change_seq,
+                    "type": change.type,
+                    "data": change.data,
+                    "version": change.audience.version,
+                    "removed": list(change.removed),
+                },
+            )
+
+    def whisper(self, sequencer: Sequencer, type: str, data: dict[str, Any]) -> None:
+        """An event of a conversation that is not kept."""
+        envelope = {"kind": "whisper", "key": sequencer.key, "type": type, "data": data}
+        if sequencer.members is not None:
+            self._publish(self._presence.nodes(sequencer.members), envelope)
+        elif not self.alone:
+            # Nothing was said since anybody came, so who takes part is not known here.
+            self._bus.publish_all(envelope)
+
+    def mark(self, key: str, user_keys: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
+        """A receipt: an event of one conversation for some of its members."""
+        nodes = self._presence.nodes(user_keys)
+        if nodes:
+            envelope = {"kind": "mark", "key": key, "users": list(user_keys)}
+            self._publish(nodes, {**envelope, "type": type, "data": data})
+
+    def shown(self, user_key: str, name: str, last_seen: int | None, keys: list[str]) -> None:
+        """A user of this node is shown differently to the people of these conversations."""
+        if not self.alone:
+            envelope = {"kind": "shown", "user": user_key, "name": name, "keys": keys}
+            self._bus.publish_all({**envelope, "last_seen": last_seen})
+
+    def kick(self, user_key: str, reason: str) -> None:
+        """All connections of the user end, wherever they are."""
+        if not self.alone:
+            self._bus.publish_all({"kind": "kick", "user": user_key, "reason": reason})
+
+    def tenant(self, tenant: str, type: str, data: dict[str, Any]) -> None:
+        """An event for everybody of a tenant who is connected."""
+        if not self.alone:
+            self._bus.publish_all({"kind": "tenant", "tenant": tenant, "type": type, "data": data})
+
+    def _publish(self, nodes: Iterable[str], envelope: Envelope) -> None:
+        for node_id in nodes:
+            self._bus.publish(node_id, envelope)
+
+    # In
+
+    def _receive(self, envelope: Envelope) -> None:
+        router, kind = self._router, envelope["kind"]
+        if kind == "presence":
+            self._presence.receive(envelope)
+        elif kind == "change":
+            self._change(envelope)
+        elif kind == "whisper":
+            sequencer = router.sequencers.get(envelope["key"])
+            if sequencer is not None:
+                router.whisper_here(sequencer, Event.of(envelope["type"], envelope["data"]), None)
+        elif kind == "mark":
+            event = Event.of(envelope["type"], envelope["data"])
+            router.tell_here(envelope["key"], envelope["users"], event)
+        elif kind == "shown":
+            router.news.show(
+                envelope["user"], envelope["name"], envelope["last_seen"], envelope["keys"]
+            )
+        elif kind == "kick":
+            router.kick_here(envelope["user"], envelope["reason"])
+        elif kind == "users":
+            router.to_users(envelope["users"], Event.of(envelope["type"], envelope["data"]))
+        elif kind == "tenant":
+            router.broadcast_here(envelope["tenant"], Event.of(envelope["type"], envelope["data"]))
+        else:
+            log.warning("an envelope of the kind %r: from a newer version?", kind)
+
+    def _change(self, envelope: Envelope) -> None:
+        """A numbered event from another node, delivered by a membership at least as new as the
+        one it was committed under."""
+        sequencer = self._router.sequencers.get(envelope["key"])
+        if (
+            sequencer is not None
+            and sequencer.members is not None
+            and sequencer.version >= envelope["version"]
+        ):
+            self._offer(envelope, Audience(sequencer.version, sequencer.members))
+        else:
+            self._router.supervisor.spawn("audience", partial(self._with_audience, envelope))
+
+    async def _with_audience(self, envelope: Envelope) -> None:
+        key = envelope["key"]
+        try:
+            audience = await asyncio.wrap_future(self._router.store.read(queries.audience, key))
+        except (StoreUnavailable, AnmeiError):
+            # The sequencer asks the store for it, again and again until it answers.
+            sequencer = self._router.sequencers.get(key)
+            if sequencer is not None:
+                sequencer.expect(envelope["seq"])
+            return
+        if audience is not None:
+            self._offer(envelope, audience)
+
+    def _offer(self, envelope: Envelope, audience: Audience) -> None:
+        self._router.offer(
+            Change(
+                envelope["key"],
+                envelope["seq"],
+                envelope["type"],
+                envelope["data"],
+                audience,
+                tuple(envelope["removed"]),
+            )
+        )

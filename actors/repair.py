@@ -1,0 +1,88 @@
+"""Repair: what the sequencers have missed is read from the store."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from actors.bus import Bus
+from actors.sequencer import Sequencer
+from actors.supervisor import Supervisor
+from anmei.commands import Change
+from anmei.errors import AnmeiError
+from db import queries
+from db.errors import StoreUnavailable
+from db.store import Store
+
+log = logging.getLogger("anmei.repair")
+
+GAP_PART = 500  # conversations that are compared with the store in one read
+
+
+class Repair:
+    """Reads holes and compares marks, each in a task of its own."""
+
+    def __init__(self, store: Store, bus: Bus, supervisor: Supervisor) -> None:
+        self._unsettled: set[str] = set()
+        self._settling = False
+        self._bus = bus
+        self._store = store
+        self._supervisor = supervisor
+
+    def fill(self, sequencer: Sequencer, upto: int) -> None:
+        """Reads what is above the sequencer's mark and up to `upto`, and hands it over."""
+        self._supervisor.spawn("fill", partial(self._read_hole, sequencer, upto))
+
+    def check_later(self, keys: Iterable[str], sequencers: Mapping[str, Sequencer]) -> None:
+        """Compares these conversations with the store once every other node knows who is here.
+
+        A node that commits before it knows that somebody has come here sends nothing here. It has
+        committed before it said that it knows, so a look after that finds it; whatever it commits
+        from then on is sent.
+        """
+        self._unsettled.update(keys)
+        if not self._settling:
+            self._settling = True
+            self._supervisor.spawn("settle", partial(self._settle, sequencers))
+
+    def close_gap(self, sequencers: Mapping[str, Sequencer]) -> None:
+        """Asks the store which of these conversations have moved on unseen."""
+        self._supervisor.spawn("gap", partial(self._compare, sequencers))
+
+    async def _settle(self, sequencers: Mapping[str, Sequencer]) -> None:
+        try:
+            while self._unsettled:
+                keys, self._unsettled = self._unsettled, set()
+                await self._bus.settled()
+                await self._compare({key: sequencers[key] for key in keys if key in sequencers})
+        finally:
+            self._settling = False
+
+    async def _read_hole(self, sequencer: Sequencer, upto: int) -> None:
+        try:
+            changes, audience = await asyncio.wrap_future(
+                self._store.read(queries.hole, sequencer.key, sequencer.mark, upto)
+            )
+        except (StoreUnavailable, AnmeiError) as error:
+            # Somebody may be waiting for this: it is asked again until it is answered.
+            log.warning("a hole of a conversation could not be read: %s", error)
+            sequencer.retry()
+            return
+        sequencer.filled(
+            [Change(sequencer.key, seq, type, data, audience) for seq, type, data in changes], upto
+        )
+
+    async def _compare(self, sequencers: Mapping[str, Sequencer]) -> None:
+        marks = [(key, sequencer.mark) for key, sequencer in sequencers.items()]
+        for start in range(0, len(marks), GAP_PART):
+            part = marks[start : start + GAP_PART]
+            try:
+                moved = await asyncio.wrap_future(self._store.read(queries.changed_since, part))
+            except (StoreUnavailable, AnmeiError) as error:
+                # The archive announces the next gap when the store is back.
+                log.warning("conversations could not be compared with the store: %s", error)
+                return
+            for key, head in moved:
+                sequencer = sequencers.get(key)
+                if sequencer is not None:
+                    sequencer.expect(head)

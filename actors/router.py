@@ -1,0 +1,395 @@
+"""The router: who is connected here, and the one way for an event to reach a device."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from actors.archive import Archive
+from actors.bus import Bus
+from actors.counters import Counters
+from actors.device import Device
+from actors.presence import OFFLINE, Presence
+from actors.presence_news import PresenceNews
+from actors.receipts import Receipts
+from actors.relay import Relay
+from actors.repair import Repair
+from actors.sequencer import Sequencer
+from actors.supervisor import Supervisor
+from actors.user import UserActor
+from anmei.clock import now_ms
+from anmei.close_codes import CloseCode
+from anmei.commands import Change, Mark, Outcome
+from anmei.event import Event
+from anmei.ids import id_of, tenant_of
+from anmei.principal import Principal
+from anmei.settings import Settings
+from db import queries
+from db.store import Store
+
+MOST_SHOWN = 500  # conversations whose people are told on other nodes
+
+log = logging.getLogger("anmei.router")
+
+
+class Stranger(Protocol):
+    """A connection that has not said yet whose it is."""
+
+    def send_away(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """Ends it."""
+
+
+class Router:
+    """Owns the table of users and the sequencers; nobody else creates or retires either.
+
+    Everything that changes the table is a plain function, so no two changes can interleave.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        store: Store,
+        archive: Archive,
+        presence: Presence,
+        bus: Bus,
+        supervisor: Supervisor,
+        counters: Counters,
+    ) -> None:
+        self.node_id = node_id
+        self.settings = settings
+        self.store = store
+        self.archive = archive
+        self.presence = presence
+        self.supervisor = supervisor
+        self.counters = counters
+        self.users: dict[str, UserActor] = {}
+        self.sequencers: dict[str, Sequencer] = {}
+        #: Users in their grace time: nobody of them is connected.
+        self._lingering: dict[UserActor, None] = {}
+        #: Connections whose user is not known yet.
+        self.strangers: set[Stranger] = set()
+        self.draining = False
+        self._loop = loop
+        self._receipts = Receipts(loop, self._tell)
+        self._repair = Repair(store, bus, supervisor)
+        self._relay = Relay(bus, presence, self)
+        self.news = PresenceNews(presence, self.sequencers, settings.limit_presence_members, loop)
+        self._connections = 0
+
+    @property
+    def connections(self) -> int:
+        """Connections of this process that are attached."""
+        return self._connections
+
+    def listen(self) -> None:
+        """Begins to hear other nodes."""
+        self._relay.listen()
+        self.presence.on_change(self._changed_elsewhere)
+
+    # Coming and going
+
+    def attach(self, device: Device) -> UserActor:
+        """Takes a device in; its user's actor is made, or found in its grace time."""
+        key = device.principal.key
+        user = self.users.get(key)
+        if user is None:
+            user = UserActor(key, self)
+            user.task = self.supervisor.start("user", user.run)
+            self.users[key] = user
+        user.stay()
+        self._lingering.pop(user, None)
+        user.name = device.principal.name
+        user.devices[device] = None
+        self._enter(user)
+        self._connections += 1
+        self.counters.connections += 1
+        self._replace_oldest(user)
+        return user
+
+    def arrived(self, device: Device) -> None:
+        """The device is seated: the first one of a user shows him as online, to those in one
+        conversation where it is a device of that alone."""
+        user = self.users.get(device.principal.key)
+        breadth = 1 if device.only is not None else 2
+        if user is None:
+            return
+        if breadth == 2:
+            user.left.clear()
+        if user.shown < breadth:
+            user.shown = breadth
+            self._show(user)
+
+    def detach(self, device: Device, code: int) -> None:
+        """A connection ended with `code`. More than once does nothing."""
+        user = self.users.get(device.principal.key)
+        if user is None or device not in user.devices:
+            return
+        for key in list(device.viewing):
+            self.look_at(device, key, joined=False)
+        user.left.update(device.conversations)
+        del user.devices[device]
+        self._connections -= 1
+        self.counters.closes[code] += 1
+        device.ended()
+        if device.task is not None:
+            device.task.cancel()
+        for sequencer in device.conversations.values():
+            del sequencer.devices[device]
+            if not sequencer.devices:
+                self._drop(sequencer)
+        device.conversations.clear()
+        if not user.devices:
+            # A person who leaves says so (1000); a page that reloads and a link that breaks do not.
+            clean = code in (1000, CloseCode.DISCONNECTED)
+            user.leave(0.0 if clean else self.settings.presence_grace / 1000)
+            self._lingering[user] = None
+        self._enter(user)
+
+    def retire(self, user: UserActor) -> None:
+        """The user's grace time is over, and nobody came back."""
+        if user.devices or self.users.get(user.key) is not user:
+            return
+        del self.users[user.key]
+        self._lingering.pop(user, None)
+        self.presence.leave(user.key)
+        if user.shown:
+            self._show(user, now_ms())
+        if user.task is not None:
+            user.task.cancel()
+
+    def seat(self, device: Device, place: queries.Place) -> None:
+        """Lets the device hear a conversation from now on."""
+        key = place.conversation_key
+        if isinstance(device.meanwhile.get(key), Event):
+            return  # put out since the place was read
+        sequencer = self.sequencers.get(key)
+        if sequencer is None:
+            sequencer = self._sequencer(key, place.change_seq)
+        elif not sequencer.admits(device.principal.key):
+            return
+        if not sequencer.size:
+            sequencer.size = place.participant_count
+        sequencer.devices[device] = None
+        device.conversations[key] = sequencer
+
+    def check_later(self, keys: Iterable[str]) -> None:
+        """Somebody has come to these conversations, which other nodes are only just told."""
+        if not self._relay.alone:
+            self._repair.check_later(keys, self.sequencers)
+
+    def look_at(self, device: Device, key: str, *, joined: bool) -> None:
+        """The device begins or ceases to show a conversation; its members are told."""
+        sequencer = device.conversations.get(key)
+        if sequencer is None or (key in device.viewing) == joined:
+            return
+        (device.viewing.add if joined else device.viewing.discard)(key)
+        data = {
+            "conversation_id": id_of(key),
+            "user_id": device.principal.user_id,
+            "device_id": device.device_id,
+        }
+        self.whisper(device, key, "session_joined" if joined else "session_left", data)
+
+    # Events
+
+    def apply(self, outcome: Outcome) -> None:
+        """Routes what a committed command has changed."""
+        for change in outcome.changes:
+            self.route(change)
+        if outcome.mark is not None:
+            self._receipts.moved(outcome.mark)
+
+    def route(self, change: Change) -> None:
+        """A numbered event that was committed here: local devices at once, then one publish for
+        each other node that holds one of the audience."""
+        self.offer(change)
+        self._relay.change(change, _concerned(change))
+
+    def whisper(self, device: Device, key: str, type: str, data: dict[str, Any]) -> None:
+        """An event of one conversation that is not kept: to everybody in it but `device`."""
+        sequencer = device.conversations.get(key)
+        if sequencer is None:
+            return
+        self.whisper_here(sequencer, Event.of(type, data), device)
+        self._relay.whisper(sequencer, type, data)
+
+    def to_users(self, user_keys: Iterable[str], event: Event) -> int:
+        """An unnumbered event for all devices here of these users. Returns how many got it."""
+        count = 0
+        for user_key in user_keys:
+            for device in self.devices_of(user_key):
+                if device.only is None:
+                    device.push(event)
+                    count += 1
+        return count
+
+    def broadcast(self, tenant: str, type: str, data: dict[str, Any]) -> int:
+        """An unnumbered event for everybody of a tenant who is connected. Returns how many devices
+        of this node got it."""
+        self._relay.tenant(tenant, type, data)
+        return self.broadcast_here(tenant, Event.of(type, data))
+
+    def broadcast_here(self, tenant: str, event: Event) -> int:
+        return self.to_users([key for key in self.users if tenant_of(key) == tenant], event)
+
+    def kick(self, user_key: str, reason: str) -> int:
+        """Ends all connections of a user. Returns how many there were on this node."""
+        self._relay.kick(user_key, reason)
+        return self.kick_here(user_key, reason)
+
+    def kick_here(self, user_key: str, reason: str) -> int:
+        devices = list(self.devices_of(user_key))
+        for device in devices:
+            device.close(CloseCode.DISCONNECTED, reason)
+        return len(devices)
+
+    def devices_of(self, user_key: str) -> Iterable[Device]:
+        user = self.users.get(user_key)
+        return user.devices if user is not None else ()
+
+    def devices(self) -> Iterator[Device]:
+        for user in self.users.values():
+            yield from user.devices
+
+    # Presence
+
+    def set_status(self, user: UserActor, status: str) -> None:
+        if status != user.status:
+            user.status = status
+            self._enter(user)
+            self._show(user)
+
+    def presence_of(self, principal: Principal, heads: list[dict[str, Any]]) -> dict[str, str]:
+        """Who is online among those whom the heads name, small conversations only."""
+        return self.news.known(principal.tenant, heads)
+
+    def gap(self) -> None:
+        """Something may have passed unseen: the store is asked what has changed."""
+        self._repair.close_gap(self.sequencers)
+
+    def close(self) -> None:
+        for sequencer in self.sequencers.values():
+            sequencer.close()
+
+    # Inside
+
+    def _enter(self, user: UserActor) -> None:
+        connections = {device.connection_id: device.connected_at for device in user.devices}
+        self.presence.enter(user.key, user.status, connections)
+
+    def _replace_oldest(self, user: UserActor) -> None:
+        """Ends the connections here that are too many, those on other nodes counted in. Every
+        node judges by the same table, so together they end the oldest and no other."""
+        everywhere = sorted(
+            (came, connection_id)
+            for seat in self.presence.seats(user.key).values()
+            for connection_id, came in seat.connections.items()
+        )
+        most = self.settings.limit_connections_per_user
+        if len(everywhere) <= most:
+            return
+        oldest = {connection_id for _, connection_id in everywhere[:-most]}
+        for device in [device for device in user.devices if device.connection_id in oldest]:
+            device.close(CloseCode.REPLACED)
+            self.detach(device, CloseCode.REPLACED)
+
+    def offer(self, change: Change) -> None:
+        """A numbered event, from wherever it comes, for the devices of this node."""
+        sequencer = self.sequencers.get(change.conversation_key)
+        if sequencer is None:
+            # Made by an event when somebody here has just been let in, or is being attached: the
+            # latter begins at a mark that is taken later, so this event may set it.
+            if _concerned(change).isdisjoint(self.users):
+                return
+            sequencer = self._sequencer(change.conversation_key, change.change_seq - 1)
+        if change.type == "conversation_updated":
+            self._membership(change)
+        sequencer.offer(change)
+        if not sequencer.devices:
+            self._drop(sequencer)
+
+    def _membership(self, change: Change) -> None:
+        """Who may have been let in or put out: what they see of each other's presence."""
+        members = change.audience.members
+        for user in self._lingering:
+            if user.key in members:
+                user.left.add(change.conversation_key)
+        if len(members) <= self.settings.limit_presence_members:
+            # People who meet in it for the first time know nothing of each other yet.
+            statuses = {id_of(key): self.presence.status(key) for key in members}
+            online = {id: status for id, status in statuses.items() if status != OFFLINE}
+            change.data = {**change.data, "presence": online}
+
+    def _sequencer(self, key: str, mark: int) -> Sequencer:
+        sequencer = Sequencer(
+            key,
+            mark,
+            loop=self._loop,
+            seats=self._seats,
+            fill=self._repair.fill,
+            counters=self.counters,
+        )
+        self.sequencers[key] = sequencer
+        return sequencer
+
+    def _drop(self, sequencer: Sequencer) -> None:
+        if self.sequencers.get(sequencer.key) is sequencer:
+            del self.sequencers[sequencer.key]
+            sequencer.close()
+
+    def _seats(self, key: str, user_keys: Iterable[str]) -> Iterator[Device]:
+        users = self.users
+        for user_key in user_keys:
+            user = users.get(user_key)
+            if user is not None:
+                for device in user.devices:
+                    if device.only is None or device.only == key:
+                        yield device
+
+    def whisper_here(self, sequencer: Sequencer, event: Event, sender: Device | None) -> None:
+        """For the devices of this node, but for the one it comes from."""
+        for device in sequencer.devices:
+            if device is not sender and device.attached:
+                device.push_if_room(event)
+
+    def _tell(
+        self, mark: Mark, user_keys: tuple[str, ...], type: str, data: dict[str, Any]
+    ) -> None:
+        """An unnumbered event of one conversation for those of its devices that these users have,
+        here and on other nodes."""
+        self.tell_here(mark.conversation_key, user_keys, Event.of(type, data))
+        self._relay.mark(mark.conversation_key, user_keys, type, data)
+
+    def tell_here(self, key: str, user_keys: Iterable[str], event: Event) -> None:
+        for user_key in user_keys:
+            for device in self.devices_of(user_key):
+                if key in device.conversations and device.attached:
+                    device.push(event)
+
+    def _show(self, user: UserActor, last_seen: int | None = None) -> None:
+        """A user of this node came, went, or shows himself differently."""
+        keys = {sequencer.key for sequencer in user.conversations()} | user.left
+        most = self.settings.limit_presence_members
+        small = [
+            key for key in keys if key not in self.sequencers or self.sequencers[key].size <= most
+        ]
+        self.news.show(user.key, user.name, last_seen, small)
+        self._relay.shown(user.key, user.name, last_seen, small[:MOST_SHOWN])
+
+    def _changed_elsewhere(self, user_key: str) -> None:
+        """A user's seat on another node came, changed or went."""
+        user = self.users.get(user_key)
+        if user is not None:
+            self._replace_oldest(user)
+        if self.presence.status(user_key) == OFFLINE:
+            # Said by the node itself where it still could; not by one that died.
+            self.news.gone(user_key)
+
+
+def _concerned(change: Change) -> frozenset[str]:
+    """Who is told of it: the audience, and those who are in it no longer."""
+    members = change.audience.members
+    return members.union(change.removed) if change.removed else members

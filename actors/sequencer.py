@@ -1,0 +1,199 @@
+"""The sequencer: the one place where order, gaps and duplicates of a conversation are judged.
+
+Every numbered event passes here once per process, not once per device. What comes in turn goes
+out; what comes early waits a moment and then the hole is read from the store; what comes late is
+dropped.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from actors.counters import Counters
+from actors.device import Device, fan_out
+from anmei.commands import Change
+from anmei.event import Event
+from anmei.ids import id_of
+
+HOLE_PATIENCE = 0.1  # seconds that an early event waits for those before it
+MOST_EARLY = 1_000  # events that may wait; past it the hole is read at once
+
+
+class Sequencer:
+    """One conversation that somebody online here takes part in.
+
+    `mark` is the highest `change_seq` that went out here: everything up to it is in the store,
+    and everything above it will pass through `offer`. Both are what a replay relies on.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_counters",
+        "_early",
+        "_expected",
+        "_fill",
+        "_loop",
+        "_seats",
+        "_timer",
+        "_waiters",
+        "devices",
+        "key",
+        "mark",
+        "members",
+        "size",
+        "version",
+    )
+
+    def __init__(
+        self,
+        key: str,
+        mark: int,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        seats: Callable[[str, Iterable[str]], Iterable[Device]],
+        fill: Callable[["Sequencer", int], None],
+        counters: Counters,
+    ) -> None:
+        """`seats(key, user_keys)` yields the devices here of those users that listen to `key`;
+        `fill(sequencer, upto)` reads what is missing and calls `filled`, or `retry`."""
+        self.key = key
+        self.mark = mark
+        self.devices: dict[Device, None] = {}
+        #: The membership it delivers by: unknown (None, -1) until the first event names it.
+        self.members: frozenset[str] | None = None
+        self.version = -1
+        #: How many take part.
+        self.size = 0
+        self._loop = loop
+        self._seats = seats
+        self._fill = fill
+        self._counters = counters
+        self._early: dict[int, Change] = {}
+        self._expected = mark
+        self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def offer(self, change: Change) -> None:
+        """An event of this conversation, in whatever order it came."""
+        number = change.change_seq
+        if number == self.mark + 1:
+            self._deliver(change)
+            if self._early or self._waiters:
+                self._go_on()
+        elif number <= self.mark:
+            self._counters.late += 1
+        else:
+            self._early[number] = change
+            self.expect(number)
+
+    def expect(self, number: int) -> None:
+        """The store holds `number`: whatever of it and before it does not come is read there."""
+        if number <= self.mark:
+            return
+        self._expected = max(self._expected, number)
+        if len(self._early) > MOST_EARLY:
+            self._cancel_timer()
+            self._read_hole()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(HOLE_PATIENCE, self._read_hole)
+
+    async def reached(self, number: int) -> None:
+        """Waits until everything up to `number` has gone out here."""
+        if number > self.mark:
+            future = self._loop.create_future()
+            self._waiters.append((number, future))
+            self.expect(number)
+            await future
+
+    def filled(self, changes: Iterable[Change], upto: int) -> None:
+        """The store's answer: all that is in it above the mark and up to `upto`, ascending.
+
+        Numbers that are in neither were taken over by a later change of the same message.
+        """
+        for change in changes:
+            if change.change_seq > self.mark:
+                self._deliver(change)
+        self.mark = max(self.mark, upto)
+        self._go_on()
+
+    def retry(self) -> None:
+        """The store could not be read: ask again in a moment."""
+        if self._timer is None and not self._closed:
+            self._timer = self._loop.call_later(HOLE_PATIENCE * 10, self._read_hole)
+
+    def admits(self, user_key: str) -> bool:
+        """Whether `user_key` may be seated, as far as is known here."""
+        return self.members is None or user_key in self.members
+
+    def close(self) -> None:
+        """Nobody here takes part any more."""
+        self._closed = True
+        self._cancel_timer()
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_result(None)
+        self._waiters.clear()
+
+    def _deliver(self, change: Change) -> None:
+        number = self.mark = change.change_seq
+        if change.audience.version > self.version:
+            self._reseat(change)
+        if self.devices:
+            event = Event.of(change.type, change.data)
+            self._counters.encodes += 1
+            self._counters.deliveries += fan_out(self.devices, self.key, number, event)
+
+    def _reseat(self, change: Change) -> None:
+        """Takes over a newer membership: devices of members are in, all others are out."""
+        audience = change.audience
+        self.version = audience.version
+        self.members = audience.members
+        self.size = len(audience.members)
+        seated = dict.fromkeys(self._seats(self.key, audience.members))
+        # Whoever was seated and is no longer, and whoever is being welcomed just now.
+        gone = dict.fromkeys(self._seats(self.key, change.removed)) | self.devices
+        for device in gone:
+            if device not in seated:
+                device.put_out(self.key, self._goodbye(change))
+        for device in seated:
+            if device not in self.devices and not device.attached:
+                device.meanwhile[self.key] = change.change_seq
+            device.conversations[self.key] = self
+        self.devices = seated
+
+    def _goodbye(self, change: Change) -> Event:
+        """The last thing that somebody hears who was removed."""
+        data = {
+            "conversation_id": id_of(self.key),
+            "change_seq": change.change_seq,
+            "conversation": None,
+            "removed": True,
+        }
+        return Event.of("conversation_updated", data)
+
+    def _go_on(self) -> None:
+        """After the mark moved: what was early may be in turn now."""
+        early = self._early
+        while early and (change := early.pop(self.mark + 1, None)) is not None:
+            self._deliver(change)
+        if early:
+            for number in [number for number in early if number <= self.mark]:
+                del early[number]
+                self._counters.late += 1
+        if self.mark >= self._expected:
+            self._cancel_timer()
+        for number, future in self._waiters:
+            if number <= self.mark and not future.done():
+                future.set_result(None)
+        self._waiters = [waiter for waiter in self._waiters if not waiter[1].done()]
+
+    def _read_hole(self) -> None:
+        self._timer = None
+        if self.mark < self._expected:
+            self._counters.holes += 1
+            self._fill(self, self._expected)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,154 @@
+"""The archive: committed, then acknowledged, then routed; and one answer each, never two."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from actors.archive import Archive
+from actors.counters import Counters
+from anmei.commands import CreateConversation, Outcome, SendMessage
+from anmei.errors import AnmeiError, ErrorCode
+from anmei.ids import new_id
+from db.store import Store
+
+KEY = "default/room"
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.gaps = 0
+
+    def apply(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def gap(self) -> None:
+        self.gaps += 1
+
+
+@asynccontextmanager
+async def archive_on(
+    url: str, *, queue: int = 1_000, batch: int = 100
+) -> AsyncIterator[tuple[Archive, Listener, Counters]]:
+    store = await asyncio.to_thread(Store, url, readers=1, timeout_ms=2_000)
+    await asyncio.to_thread(store.open)
+    counters, listener = Counters(), Listener()
+    archive = Archive(store, batch=batch, queue=queue, counters=counters)
+    task = asyncio.create_task(archive.run(listener))
+    try:
+        await archive.ask(
+            CreateConversation(KEY, "group", "default/ada", ("default/bob",), created_at=1), 5
+        )
+        yield archive, listener, counters
+        await archive.flush()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.to_thread(store.close)
+
+
+def message(number: int, sender: str = "default/ada", **changes: str) -> SendMessage:
+    values = {
+        "conversation_key": KEY,
+        "sender_key": sender,
+        "sender_name": "Ada",
+        "message_id": new_id("msg"),
+        "client_msg_id": f"m{number}",
+        "content": f"message {number}",
+        "created_at": 1,
+    }
+    return SendMessage(**values | changes)  # type: ignore[arg-type]
+
+
+async def test_what_waits_is_written_in_one_transaction_and_in_order(database_url):
+    async with archive_on(database_url) as (archive, listener, counters):
+        done: list[int] = []
+        for number in range(50):
+
+            def note(outcome: Outcome) -> None:
+                assert outcome.reply is not None
+                done.append(outcome.reply["message"]["seq"])
+
+            archive.submit(message(number), note)
+        await archive.flush()
+        assert done == list(range(2, 52))
+        assert counters.archive_batches == 2  # the conversation, then all fifty
+        assert [o.changes[0].change_seq for o in listener.outcomes] == list(range(1, 52))
+
+
+async def test_everybody_is_acknowledged_before_anything_is_routed(sqlite_url):
+    async with archive_on(sqlite_url) as (archive, listener, _):
+        before = len(listener.outcomes)
+        seen: list[int] = []
+        for number in range(3):
+            archive.submit(message(number), lambda outcome: seen.append(len(listener.outcomes)))
+        await archive.flush()
+        assert seen == [before] * 3
+        assert len(listener.outcomes) == before + 3
+
+
+async def test_a_refusal_reaches_its_asker_and_harms_nobody_else(database_url):
+    async with archive_on(database_url) as (archive, _, _):
+        good = asyncio.ensure_future(archive.ask(message(1), 5))
+        with pytest.raises(AnmeiError) as caught:
+            await archive.ask(message(2, sender="default/mallory"), 5)
+        assert caught.value.code is ErrorCode.NOT_FOUND
+        assert (await good)["message"]["content"] == "message 1"
+
+
+async def test_past_its_bound_the_queue_answers_overloaded_at_once(sqlite_url):
+    async with archive_on(sqlite_url, queue=5) as (archive, _, _):
+        errors: list[ErrorCode | None] = []
+
+        def note(outcome: Outcome) -> None:
+            errors.append(outcome.error.code if outcome.error else None)
+
+        for number in range(8):
+            archive.submit(message(number), note)
+        assert errors == [ErrorCode.OVERLOADED] * 3
+        await archive.flush()
+        assert errors[3:] == [None] * 5
+
+
+async def test_after_a_flush_writes_are_refused_rather_than_forgotten(sqlite_url):
+    async with archive_on(sqlite_url) as (archive, _, _):
+        await archive.flush()
+        with pytest.raises(AnmeiError) as caught:
+            await archive.ask(message(1), 5)
+        assert caught.value.code is ErrorCode.UNAVAILABLE
+
+
+async def test_a_database_that_is_lost_is_said_at_once_and_found_again(
+    postgres, postgres_url: str, expect_log: Callable[[str], None]
+):
+    expect_log("the database is unavailable")
+    expect_log("the store cannot be reached")
+    expect_log("the store is back")
+    async with archive_on(postgres_url) as (archive, listener, counters):
+        await asyncio.to_thread(postgres.stop)
+        with pytest.raises(AnmeiError) as caught:
+            await archive.ask(message(1), 30)
+        assert caught.value.code is ErrorCode.UNAVAILABLE
+        assert archive.down
+        # While it is away nobody waits for it.
+        with pytest.raises(AnmeiError) as caught:
+            await archive.ask(message(1), 0.5)
+        assert caught.value.code is ErrorCode.UNAVAILABLE
+        await asyncio.to_thread(postgres.start)
+        reply = await _until_it_works(archive)
+        assert reply["message"]["seq"] == 2
+        assert listener.gaps == 1
+        assert counters.store_failures == 1
+
+
+async def _until_it_works(archive: Archive) -> dict:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await archive.ask(message(1), 5)
+            except AnmeiError as error:
+                if not error.code.retryable:
+                    raise
+                await asyncio.sleep(0.05)

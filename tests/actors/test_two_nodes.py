@@ -1,0 +1,310 @@
+"""Two nodes on one store: what happens on one is seen on the other, with either kind of link."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from actors.archive import Archive
+from actors.bus_memory import Hub, MemoryBus
+from actors.bus_redis import RedisBus
+from actors.counters import Counters
+from actors.device import Device
+from actors.flusher import Flusher
+from actors.presence_memory import MemoryPresence, Table
+from actors.presence_redis import RedisPresence
+from actors.router import Router
+from actors.supervisor import Supervisor
+from actors.welcome import Welcome
+from anmei.codec import decode, encode
+from anmei.commands import AddParticipants, Command, CreateConversation, RemoveParticipant
+from anmei.ids import new_id
+from anmei.settings import Settings
+from db.store import Store
+from tests.actors.kit import Wire, make_principal
+from tests.actors.redis_nodes import SECRET, until
+
+ROOM = "default/room"
+SETTINGS = Settings(presence_grace=0)
+
+
+class Person:
+    """One connection of a user, and what it was told."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, node: "FullNode", user_id: str) -> None:
+        self.node = node
+        self.wire = Wire()
+        self.device = Device(
+            self.wire,
+            make_principal(user_id),
+            connection_id=f"conn_{next(self.numbers)}",
+            device_id=f"dev_{user_id}_{node.router.node_id}",
+            device_type="web",
+            only=None,
+            connected_at=next(self.numbers),
+            limit=10_000_000,
+            flusher=node.flusher,
+            counters=node.counters,
+        )
+        self.user = node.router.attach(self.device)
+
+    async def welcomed(self) -> "Person":
+        router = self.node.router
+        await Welcome(self.device, router, SETTINGS, client_resumes=False).run()
+        await until(lambda: self.of("sync_complete"))
+        return self
+
+    def say(self, type: str, **data: Any) -> None:
+        frame = {"type": type, "id": f"r{next(self.numbers)}", "data": data}
+        self.user.tell((self.device, decode(json.dumps(frame).encode())))
+
+    def send(self, content: str) -> None:
+        self.say("send_message", conversation_id="room", content=content, client_msg_id=new_id("c"))
+
+    def of(self, type: str) -> list[dict[str, Any]]:
+        return [frame["data"] for frame in self.wire.frames() if frame["type"] == type]
+
+    def contents(self) -> list[str]:
+        return [message["content"] for message in self.of("new_message")]
+
+
+class FullNode:
+    """Everything a node has but its sockets."""
+
+    def __init__(self, node_id: str, store: Store, redis_url: str, hub: Hub, table: Table) -> None:
+        loop = asyncio.get_running_loop()
+        self.counters = Counters()
+        self.supervisor = Supervisor(self.counters)
+        self.flusher = Flusher(loop, self.counters)
+        self.store = store
+        if redis_url:
+            self.bus: Any = RedisBus(
+                node_id, redis_url, "", [SECRET], loop, self.supervisor, self.counters
+            )
+            self.presence: Any = RedisPresence(node_id, self.bus, loop, self.supervisor)
+        else:
+            self.bus = MemoryBus(node_id, loop, hub)
+            self.presence = MemoryPresence(node_id, table)
+        self.archive = Archive(self.store, batch=100, queue=1_000, counters=self.counters)
+        self.router = Router(
+            node_id,
+            loop=loop,
+            settings=SETTINGS,
+            store=self.store,
+            archive=self.archive,
+            presence=self.presence,
+            bus=self.bus,
+            supervisor=self.supervisor,
+            counters=self.counters,
+        )
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self.store.open)
+        self.supervisor.start("archive", lambda: self.archive.run(self.router))
+        self.router.listen()
+        await self.bus.start()
+        await self.presence.start()
+
+    async def do(self, command: Command) -> dict[str, Any]:
+        return await self.archive.ask(command, 5)
+
+    async def person(self, user_id: str) -> Person:
+        return await Person(self, user_id).welcomed()
+
+    async def stop(self) -> None:
+        for device in list(self.router.devices()):
+            self.router.detach(device, 1000)
+        await self.archive.flush()
+        await self.presence.stop()
+        await self.bus.stop()
+        self.router.close()
+        await self.supervisor.stop()
+        await asyncio.to_thread(self.store.close)
+        assert self.counters.crashes == 0
+
+
+class Pair:
+    """Two nodes with a group of ada, bob and eve."""
+
+    one: FullNode
+    two: FullNode
+
+    async def start(self, stores: list[Store], redis_url: str) -> None:
+        hub, table = Hub(), Table()
+        self.one = FullNode("node_1", stores[0], redis_url, hub, table)
+        self.two = FullNode("node_2", stores[1], redis_url, hub, table)
+        for node in (self.one, self.two):
+            await node.start()
+        everybody = tuple(f"default/{name}" for name in ("ada", "bob", "eve"))
+        await self.one.do(CreateConversation(ROOM, "group", "default/ada", everybody, 1))
+
+    async def stop(self) -> None:
+        await self.two.stop()
+        await self.one.stop()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def pair(request: pytest.FixtureRequest, io_loop: IOLoop, tmp_path: Path) -> Iterator[Pair]:
+    redis_url = request.getfixturevalue("redis_server").url if request.param == "redis" else ""
+    nodes = Pair()
+    url = f"sqlite:///{tmp_path}/anmei.db"
+    stores = [Store(url, readers=2, timeout_ms=5_000) for _ in range(2)]
+    io_loop.run_sync(lambda: nodes.start(stores, redis_url))
+    yield nodes
+    io_loop.run_sync(nodes.stop)
+
+
+async def test_a_message_reaches_every_device_on_both_nodes_once(pair):
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    ada_too = await pair.two.person("ada")
+    ada.send("from one")
+    await until(lambda: bob.contents() and ada_too.contents())
+    bob.send("from two")
+    everybody = (ada, bob, ada_too)
+    await until(lambda: all(len(person.contents()) == 2 for person in everybody))
+    for person in everybody:
+        assert person.contents() == ["from one", "from two"]
+
+
+async def test_two_nodes_that_write_at_once_are_seen_in_one_order(pair):
+    people = [
+        await pair.one.person("ada"),
+        await pair.two.person("bob"),
+        await pair.one.person("eve"),
+        await pair.two.person("eve"),
+    ]
+    for n in range(100):
+        people[0].send(f"a{n}")
+        people[1].send(f"b{n}")
+        if n % 5 == 0:
+            await asyncio.sleep(0.005)
+    await until(lambda: all(len(person.contents()) >= 200 for person in people))
+    orders = [person.contents() for person in people]
+    assert all(order == orders[0] for order in orders)
+    assert sorted(orders[0]) == sorted(
+        [f"a{n}" for n in range(100)] + [f"b{n}" for n in range(100)]
+    )
+    for person in people:
+        numbers = [message["change_seq"] for message in person.of("new_message")]
+        assert numbers == list(range(numbers[0], numbers[0] + 200))
+
+
+async def test_typing_crosses_before_anything_was_ever_said(pair):
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    await pair.two.bus.settled()
+    bob.say("typing", conversation_id="room", is_typing=True)
+    await until(lambda: ada.of("typing"))
+    assert ada.of("typing")[0]["user_id"] == "bob"
+    assert bob.of("typing") == []
+
+
+async def test_who_looks_at_a_conversation_is_told_on_the_other_node(pair):
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    await pair.two.bus.settled()
+    bob.say("join_session", conversation_id="room")
+    await until(lambda: ada.of("session_joined"))
+    pair.two.router.detach(bob.device, 1000)
+    await until(lambda: ada.of("session_left"))
+
+
+async def test_receipts_cross_to_the_senders_and_to_ones_own_other_devices(pair):
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    bob_too = await pair.one.person("bob")
+    await pair.one.bus.settled()
+    ada.send("read me")
+    await until(lambda: bob.contents() and bob_too.contents())
+    seq = bob.of("new_message")[0]["seq"]
+    bob.say("mark_read", conversation_id="room", seq=seq)
+    await until(lambda: ada.of("message_status_update"))
+    assert ada.of("message_status_update")[-1]["last_read_seq"] == seq
+    await until(lambda: bob_too.of("unread_update"))
+    assert bob_too.of("unread_update")[-1]["unread"] == 0
+
+
+async def test_coming_and_going_is_told_on_the_other_node(pair):
+    ada = await pair.one.person("ada")
+    ada.send("so that it is known here who takes part")
+    await until(ada.contents)
+    bob = await pair.two.person("bob")
+    await until(
+        lambda: [news["status"] for news in ada.of("user_status_update")][-1:] == ["online"]
+    )
+    bob.say("set_status", status="busy")
+    await until(lambda: [news["status"] for news in ada.of("user_status_update")][-1:] == ["busy"])
+    pair.two.router.detach(bob.device, 1000)
+    await until(lambda: [n["status"] for n in ada.of("user_status_update")][-1:] == ["offline"])
+    assert {news["user_id"] for news in ada.of("user_status_update")} == {"bob"}
+
+
+async def test_who_is_removed_hears_it_on_the_other_node_and_then_nothing(pair):
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    eve = await pair.two.person("eve")
+    await pair.two.bus.settled()
+    await pair.one.do(RemoveParticipant(ROOM, "default/ada", "default/bob", 2))
+    await until(lambda: any(data.get("removed") for data in bob.of("conversation_updated")))
+    ada.send("without bob")
+    ada.say("typing", conversation_id="room", is_typing=True)
+    await until(lambda: eve.contents() and eve.of("typing"))
+    assert bob.contents() == bob.of("typing") == []
+    bob.say("typing", conversation_id="room", is_typing=True)
+    await until(lambda: "error" in [frame["type"] for frame in bob.wire.frames()])
+    await asyncio.sleep(0.2)
+    assert ada.of("typing") == []
+
+
+async def test_who_is_added_on_one_node_hears_the_conversation_on_the_other(pair):
+    zoe = await pair.two.person("zoe")
+    await pair.two.bus.settled()
+    await pair.one.do(AddParticipants(ROOM, "default/ada", ("default/zoe",), 2))
+    await until(lambda: zoe.of("conversation_updated"))
+    ada = await pair.one.person("ada")
+    ada.send("welcome")
+    await until(lambda: zoe.contents() == ["welcome"])
+    zoe.send("thanks")
+    await until(lambda: ada.contents() == ["welcome", "thanks"])
+
+
+async def test_the_limit_of_connections_holds_over_both_nodes(pair):
+    most = SETTINGS.limit_connections_per_user
+    people = []
+    for n in range(most + 2):
+        node = (pair.one, pair.two)[n % 2]
+        people.append(await node.person("ada"))
+        await node.bus.settled()
+    await until(lambda: sum(person.wire.closed is not None for person in people) == 2)
+    assert [person.wire.closed is not None for person in people] == [True] * 2 + [False] * most
+    assert people[0].wire.closed[0] == 4010
+
+
+async def test_a_message_costs_one_envelope_a_node_however_many_are_meant(pair):
+    """And as many bytes, since it names no member."""
+    ada = await pair.one.person("ada")
+    crowd = [f"user{n}" for n in range(300)]
+    for user_id in crowd:
+        Person(pair.two, user_id)  # connected, which is all that presence asks
+    bob = await pair.two.person("bob")
+    await pair.one.do(AddParticipants(ROOM, "default/ada", ("default/user0",), 2))
+    sent = []
+    publish = pair.one.bus.publish
+
+    def watch(node_id: str, envelope: dict[str, Any]) -> None:
+        if envelope.get("type") == "new_message":
+            sent.append((node_id, len(encode(envelope))))
+        publish(node_id, envelope)
+
+    pair.one.bus.publish = watch
+    ada.send("to few")
+    await until(lambda: len(bob.contents()) == 1)
+    others = tuple(f"default/{user_id}" for user_id in crowd[1:])
+    await pair.one.do(AddParticipants(ROOM, "default/ada", others, 3))
+    ada.send("to all")
+    await until(lambda: len(bob.contents()) == 2)
+    assert [node_id for node_id, _ in sent] == ["node_2", "node_2"]
+    assert abs(sent[0][1] - sent[1][1]) <= 4  # a number may have a digit more
