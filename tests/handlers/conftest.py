@@ -1,0 +1,24 @@
+"""Clients of the HTTP API."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tornado.ioloop import IOLoop
+
+from tests.support.http import Http
+from tests.support.process import AnmeiProcess
+
+
+@pytest.fixture
+def as_(server: AnmeiProcess, io_loop: IOLoop) -> Iterator[Callable[..., Http]]:
+    """`as_("alice", roles=…)` asks `server` with such a token, `as_(None)` without."""
+    made: list[Http] = []
+
+    def make(user: str | None, **options: object) -> Http:
+        token = None if user is None else server.token(user, **options)
+        made.append(Http(server.url, token))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

@@ -1,0 +1,108 @@
+/** The message box: what is written, when it is sent, and telling the others that one is writing. */
+
+import { $ } from './dom.js';
+
+const TYPING_EVERY_MS = 2_000;
+const TYPING_STOPS_MS = 4_000;
+
+export class Composer {
+  #actions;
+  #conversation = null;
+  #drafts = new Map();
+  #isTyping = false;
+  #toldAt = 0;
+  #timer = null;
+  #telling = null;
+
+  /**
+   * `actions`: `send(text)`, `typing(conversationId, isTyping)`, and `refusal(text)`, which says in
+   * words why it cannot be sent, or ''. What cannot be sent stays in the box.
+   */
+  constructor(actions) {
+    this.#actions = actions;
+    const text = $('text');
+    text.addEventListener('input', () => this.#changed());
+    text.addEventListener('keydown', (event) => {
+      // While an input method composes, Enter chooses a candidate. Some browsers end the
+      // composition before this event and say so by the key code alone.
+      const composes = event.isComposing || event.keyCode === 229;
+      if (event.key !== 'Enter' || event.shiftKey || composes) return;
+      event.preventDefault();
+      this.#submit();
+    });
+    $('composer').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit();
+      text.focus();
+    });
+  }
+
+  show(conversationId) {
+    this.#stop();
+    if (this.#conversation !== null) this.#drafts.set(this.#conversation, $('text').value);
+    this.#conversation = conversationId;
+    $('refusal').textContent = '';
+    this.#put(this.#drafts.get(conversationId) ?? '');
+    $('composer').hidden = conversationId === null;
+    $('keys').hidden = conversationId === null;
+  }
+
+  /** Puts `content` back into the box, before what stands there. */
+  takeBack(content) {
+    const rest = $('text').value;
+    this.#put(rest ? `${content}\n${rest}` : content);
+    $('text').focus();
+  }
+
+  #put(value) {
+    $('text').value = value;
+    this.#grow();
+  }
+
+  #grow() {
+    const text = $('text');
+    text.style.height = 'auto';
+    text.style.height = `${text.scrollHeight + 2}px`;
+  }
+
+  #submit() {
+    const value = $('text').value.trim();
+    if (!value) return;
+    const problem = this.#actions.refusal(value);
+    $('refusal').textContent = problem;
+    if (problem) return;
+    this.#put('');
+    this.#stop();
+    // The message has ended the typing for whoever saw it: what is typed next is news again.
+    this.#toldAt = 0;
+    this.#actions.send(value);
+  }
+
+  #changed() {
+    this.#grow();
+    $('refusal').textContent = '';
+    if (!$('text').value.trim()) {
+      this.#stop();
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#stop(), TYPING_STOPS_MS);
+    const wait = Math.max(0, this.#toldAt + TYPING_EVERY_MS - Date.now());
+    this.#telling ??= setTimeout(() => this.#tell(), wait);
+  }
+
+  #tell() {
+    this.#telling = null;
+    this.#toldAt = Date.now();
+    this.#isTyping = true;
+    this.#actions.typing(this.#conversation, true);
+  }
+
+  #stop() {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#telling);
+    this.#telling = null;
+    if (this.#isTyping) this.#actions.typing(this.#conversation, false);
+    this.#isTyping = false;
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * The place that a client holds in each conversation, and the proof that nothing is missing or
+ * double. A place is one number: the highest `change_seq` held.
+ *
+ * Live events come one number after the other. A replay leaves out the numbers of what was changed
+ * again later, so it only has to ascend, and `sync_complete` says how many events it had.
+ */
+export class Sequence {
+  #places = new Map();
+  #replayed = null;
+
+  /** What `sync` says. */
+  get positions() {
+    return Object.fromEntries(this.#places);
+  }
+
+  /**
+   * A connection begins, and with it a replay. Heads that are new are held at their own number, so
+   * that naming them in `sync` leaves no crack between the head and what is live. With `complete`,
+   * a conversation that has no head is not ours any more.
+   */
+  begin(heads, complete) {
+    const numbers = new Map(heads.map((head) => [head.conversation_id, head.change_seq]));
+    for (const id of this.#places.keys()) {
+      if (complete && !numbers.has(id)) this.#places.delete(id);
+    }
+    for (const [id, number] of numbers) {
+      if (!this.#places.has(id)) this.#places.set(id, number);
+    }
+    this.#replayed = new Map();
+  }
+
+  /** The connection is gone; a replay that was under way proves nothing. */
+  interrupt() {
+    this.#replayed = null;
+  }
+
+  /** Takes a numbered event: `{apply, problem?, after?}`, where `after` is the edge of a gap. */
+  take({ conversation_id: id, change_seq: number, removed }) {
+    const place = this.#places.get(id);
+    if (removed) {
+      this.#places.delete(id);
+      return { apply: true };
+    }
+    if (place !== undefined && number <= place) {
+      const message = `${id}: ${number} came again, ${place} was held`;
+      return { apply: false, problem: { kind: 'duplicate', message } };
+    }
+    this.#places.set(id, number);
+    if (this.#replayed) {
+      if (!this.#replayed.has(id)) this.#replayed.set(id, []);
+      this.#replayed.get(id).push(number);
+    } else if (place !== undefined && number > place + 1) {
+      const message = `${id}: ${number} came after ${place}`;
+      return { apply: true, problem: { kind: 'gap', message }, after: place };
+    }
+    return { apply: true };
+  }
+
+  /** Judges a replay by its `sync_complete`: a list of `{id, problem?, after?, resetFrom?}`. */
+  complete(conversations) {
+    const replayed = this.#replayed ?? new Map();
+    const findings = [];
+    this.#replayed = null;
+    for (const [id, { from, to, count, reset }] of Object.entries(conversations)) {
+      const numbers = replayed.get(id) ?? [];
+      const held = numbers.filter((number) => number <= to).length;
+      if (held !== count) {
+        const message = `${id}: ${held} events came in a replay of ${count}`;
+        findings.push({ id, problem: { kind: 'count', message } });
+      }
+      const live = numbers.filter((number) => number > to);
+      if (live.some((number, index) => number !== to + 1 + index)) {
+        const message = `${id}: ${live.join(', ')} came after ${to}`;
+        findings.push({ id, problem: { kind: 'gap', message }, after: to });
+      }
+      if (reset) findings.push({ id, resetFrom: from });
+      if (to > (this.#places.get(id) ?? 0)) this.#places.set(id, to);
+    }
+    return findings;
+  }
+}
