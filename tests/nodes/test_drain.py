@@ -1,0 +1,59 @@
+"""SIGTERM, while people talk."""
+
+import asyncio
+
+import pytest
+
+from tests.support.raw_socket import RawSocket
+
+TALKATIVE = {"ANMEI_LIMIT_FRAMES_PER_SECOND": "0", "ANMEI_DRAIN_TIMEOUT": "10000"}
+
+
+@pytest.mark.gen_test(timeout=90)
+async def test_a_drain_under_load_loses_nothing_and_tells_everybody_when_to_come_back(
+    database_url, start, make_room, crowd, connect
+):
+    """P9 (row 2): no acknowledged message is lost, 4102 with a spread delay, exit status 0."""
+    node = await start({"DATABASE_URL": database_url, **TALKATIVE})
+    room = await make_room(node, "watcher", "alice", "bob", *(f"idle{n}" for n in range(20)))
+    idle = [await connect(node, f"idle{number}") for number in range(20)]
+    async with crowd(node, [room]) as people:
+        people.observe("watcher", ["phone"], resume=True)
+        people.send(["alice", "bob"])
+        await people.more(30)
+        status = await asyncio.to_thread(node.terminate)
+        assert status == 0
+        for client in idle:
+            await client.expect_close(4102)
+            assert client.farewell["reconnect"] is True
+        delays = {client.farewell["retry_after_ms"] for client in idle}
+        assert len(delays) > 5, f"everybody would come back at once: {delays}"
+        assert min(delays) > 0
+        await asyncio.to_thread(node.start)
+        await people.more(10)
+        await people.settle()
+        await people.judge()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_client_that_never_reads_does_not_hold_up_a_stop(start, make_room, connect):
+    """P9, P4: the stop ends inside its deadline with status 0, whatever a client does."""
+    node = await start({"ANMEI_DRAIN_TIMEOUT": "10000"})
+    room = await make_room(node, "alice", "sloth")
+    headers = {"Authorization": f"Bearer {node.token('sloth')}"}
+    sloth = await RawSocket.connect(node.port, headers=headers, receive_buffer=4096)
+    sloth.stop_reading()
+    alice = await connect(node, "alice")
+    for _ in range(3):
+        await alice.send_message(room, "x" * 60_000)
+    began = asyncio.get_running_loop().time()
+    status = await asyncio.to_thread(node.terminate, 30)
+    assert status == 0
+    assert asyncio.get_running_loop().time() - began < 10 + 5
+    await alice.expect_close(4102)
+    page_token = node.token("alice")
+    await asyncio.to_thread(node.start)
+    back = await connect(node, "alice", token=page_token)
+    page = await back.request("history", {"conversation_id": room})
+    assert len(page["messages"]) == 3
+    await sloth.close()

@@ -1,0 +1,78 @@
+"""Two processes and a Redis that dies under them."""
+
+import asyncio
+import time
+
+import pytest
+import redis
+
+from anmei.codec import encode
+from tests.actors.redis_nodes import until_answer
+from tests.anmei.test_outside import signed
+from tests.support.http import Http
+from tests.support.tokens import SECRET
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_two_processes_are_one_server_also_when_redis_dies_between(
+    redis_server, start, postgres_url, make_room, connect
+):
+    """P5 (row 12): local delivery goes on, health says degraded, and all is caught up."""
+    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
+    one, two = await start(env), await start(env)
+    for node in (one, two):
+        node.expects_log("Redis cannot be reached|Redis is back")
+    room = await make_room(one, "ada", "bob", "eve")
+    ada, bob = await connect(one, "ada"), await connect(two, "bob")
+    eve = await connect(one, "eve")
+    await ada.send_message(room, "one")
+    await bob.expect("new_message", content="one")
+    await bob.send_message(room, "two")
+    await ada.expect("new_message", content="two")
+
+    async def status(node) -> str:
+        http = Http(node.url)
+        try:
+            answer = await http.request("GET", "/readyz")
+        finally:
+            http.close()
+        assert answer.status == 200
+        return answer.body["status"]
+
+    assert await status(one) == await status(two) == "ready"
+    await asyncio.to_thread(redis_server.kill9)
+    await until_answer(lambda: status(one), "degraded")
+    await ada.send_message(room, "three")
+    await eve.expect("new_message", content="three")
+    await bob.send_message(room, "four")
+    await until_answer(lambda: status(two), "degraded")
+    assert not bob.of_type("new_message", content="three")
+    await asyncio.to_thread(redis_server.start)
+    await bob.expect("new_message", content="three", timeout=10)
+    await ada.expect("new_message", content="four", timeout=10)
+    await until_answer(lambda: status(one), "ready", 10)
+    await until_answer(lambda: status(two), "ready", 10)
+    await bob.send_message(room, "five")
+    for client in (ada, bob, eve):
+        await client.expect("new_message", content="five")
+        assert client.gaps(room) == []
+        contents = [message["content"] for message in client.messages(room)]
+        assert contents == ["one", "two", "three", "four", "five"]
+
+
+@pytest.mark.gen_test(timeout=40)
+async def test_a_backend_reaches_a_user_on_whatever_node(
+    redis_server, start, postgres_url, connect
+):
+    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
+    one, two = await start(env), await start(env)
+    clients = [await connect(one, "ada"), await connect(two, "ada"), await connect(two, "bob")]
+    backend = redis.Redis.from_url(redis_server.url, protocol=2)
+    channel = "user:ada:messages"
+    body = {"channel": channel, "id": "1", "sent_at": time.time_ns() // 1_000_000}
+    body |= {"type": "notification", "data": {"title": "hello"}}
+    backend.publish(channel, signed(encode(body).decode(), SECRET))
+    for client in clients[:2]:
+        await client.expect("notification", title="hello")
+    await clients[2].expect_nothing("notification")
+    backend.close()
