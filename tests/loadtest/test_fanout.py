@@ -1,0 +1,57 @@
+"""What the load client says about a server whose faults are known."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtest import fanout
+from loadtest.dialects import PlainWebSocket
+from loadtest.progress import Progress
+from loadtest.server import Server
+from loadtest.swarm import Swarm
+
+RELAY = str(Path(__file__).with_name("relay.py"))
+DEVICES = 5
+MESSAGES = 20
+
+
+def broadcast(fault: str, rate: float = 1_000, size: int = 120) -> dict[str, object]:
+    command = [sys.executable, RELAY, "{port}", fault]
+    with Server(command, "listening at", {}) as server:
+        swarm = Swarm(server.port, PlainWebSocket(), Progress())
+        row = fanout.broadcast(server.cost, swarm, DEVICES, MESSAGES, size, rate, Progress())
+        swarm.close()
+    return row
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(fanout, "PATIENCE_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize("rate", [0, 1_000])
+def test_an_honest_server_loses_and_doubles_nothing(rate):
+    row = broadcast("", rate)
+    assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (0, 0, 0)
+    assert 0 < row["cpu_us"] < 100_000
+
+
+def test_frames_that_come_in_many_pieces_are_counted_once():
+    row = broadcast("", size=200_000)
+    assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (0, 0, 0)
+
+
+def test_a_lost_message_is_found():
+    row = broadcast("lose")
+    assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (1, 0, 1)
+
+
+def test_a_doubled_message_is_found():
+    row = broadcast("double")
+    assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (0, 1, 1)
+
+
+def test_two_messages_in_the_wrong_order_are_found():
+    row = broadcast("swap")
+    assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (0, 0, 1)
