@@ -38,6 +38,9 @@ GRACE = 2.0
 def pytest_configure(config: pytest.Config) -> None:
     # SIGTERM ends a run as Ctrl-C does: with every fixture undone and every server stopped.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # And Ctrl-C itself also where a shell has started the run in the background with it ignored:
+    # that is handed down to every process, those included that a test interrupts on purpose.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
