@@ -272,8 +272,7 @@ def test_a_commit_that_nobody_could_settle_is_ambiguous_and_settled_by_sending_a
     between, url = through(proxy, postgres, tables_url)
     store = open_store(url)
     reply(store, create("room", "ann"))
-    sprung = between.cut_after(b"COMMIT")
-    sprung.add_done_callback(lambda _: between._loop.create_task(between._stop_listening()))
+    between.cut_after(b"COMMIT", then_refuse=True)
     first = send("room", "ann", client_msg_id="once")
     with pytest.raises(StoreUnavailable) as caught:
         do(store, first)
