@@ -12,6 +12,7 @@ from anmei.commands import (
     CreateConversation,
     MoveMarks,
     Outcome,
+    RemoveParticipant,
     SendMessage,
     TouchDevice,
 )
@@ -109,12 +110,7 @@ def _each(batch: Batch, commands: list[Any]) -> list[Outcome]:
     outcomes = []
     for command in commands:
         try:
-            if isinstance(command, CreateConversation):
-                outcome = write_conversations.create(batch, command)
-            elif isinstance(command, AddParticipants):
-                outcome = write_conversations.add(batch, command)
-            else:
-                outcome = write_conversations.remove(batch, command)
+            outcome = _SINGLE[type(command)](batch, command)
         except AnmeiError as error:
             outcome = Outcome(error=error)
         outcomes.append(outcome)
@@ -127,8 +123,14 @@ def _internal(command: Command, error: Exception) -> AnmeiError:
     return AnmeiError(ErrorCode.INTERNAL, "the database refused a value of this request")
 
 
+#: Those that are executed many at once, and those one by one.
 _GROUPED: dict[type, Callable[[Batch, list[Any]], list[Outcome]]] = {
     SendMessage: write_messages.send,
     MoveMarks: write_marks.move,
     TouchDevice: write_people.touch,
+}
+_SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
+    CreateConversation: write_conversations.create,
+    AddParticipants: write_conversations.add,
+    RemoveParticipant: write_conversations.remove,
 }

@@ -1,0 +1,49 @@
+"""What the frames of a user's devices do to the receipt marks: one function a frame type."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from actors.device import Device
+from anmei import frames
+from anmei.clock import now_ms
+from anmei.commands import MoveMarks
+from anmei.errors import AnmeiError, ErrorCode
+
+if TYPE_CHECKING:
+    from actors.user import UserActor
+
+
+def delivered(user: "UserActor", device: Device, id: str | None, data: frames.Delivered) -> None:
+    _move(user, device, id, data, read=False)
+
+
+def mark_read(user: "UserActor", device: Device, id: str | None, data: frames.MarkRead) -> None:
+    _move(user, device, id, data, read=True)
+
+
+def _move(
+    user: "UserActor",
+    device: Device,
+    id: str | None,
+    data: frames.Delivered | frames.MarkRead,
+    *,
+    read: bool,
+) -> None:
+    if (data.seq is None) == (data.message_ids is None):
+        raise AnmeiError(ErrorCode.BAD_REQUEST, "give either seq or message_ids")
+    command = MoveMarks(
+        conversation_key=user.place(device, data.conversation_id),
+        user_key=user.key,
+        read=read,
+        at=now_ms(),
+        seq=data.seq,
+        message_ids=tuple(data.message_ids or ()),
+        device_id=device.device_id,
+    )
+    user.write(device, id, command, None)
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "delivered": delivered,
+    "mark_read": mark_read,
+}

@@ -1,0 +1,69 @@
+"""Frames that are kept nowhere: who is there, looks, types. One function a frame type."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from actors.device import Device
+from anmei import frames
+from anmei.codec import encode_pong
+from anmei.errors import AnmeiError, ErrorCode
+from anmei.event import Event
+
+if TYPE_CHECKING:
+    from actors.user import UserActor
+
+
+def ping(user: "UserActor", device: Device, id: str | None, data: bytes) -> None:
+    device.push(Event(encode_pong(id, data)))
+
+
+def typing(user: "UserActor", device: Device, id: str | None, data: frames.Typing) -> None:
+    key = user.seat(device, data.conversation_id)
+    event = {
+        "conversation_id": data.conversation_id,
+        "user_id": device.principal.user_id,
+        "name": device.principal.name,
+        "is_typing": data.is_typing,
+    }
+    user.router.whisper(device, key, "typing", event)
+    user.acknowledge(device, id, {})
+
+
+def join_session(
+    user: "UserActor", device: Device, id: str | None, data: frames.JoinSession
+) -> None:
+    key = user.seat(device, data.conversation_id)
+    user.router.look_at(device, key, joined=True)
+    user.acknowledge(device, id, {})
+
+
+def leave_session(
+    user: "UserActor", device: Device, id: str | None, data: frames.LeaveSession
+) -> None:
+    key = user.seat(device, data.conversation_id)
+    user.router.look_at(device, key, joined=False)
+    user.acknowledge(device, id, {})
+
+
+def set_status(user: "UserActor", device: Device, id: str | None, data: frames.SetStatus) -> None:
+    user.router.set_status(user, data.status)
+    user.acknowledge(device, id, {})
+
+
+def authenticate(
+    user: "UserActor", device: Device, id: str | None, data: frames.Authenticate
+) -> None:
+    raise AnmeiError(
+        ErrorCode.BAD_REQUEST,
+        "this connection is authenticated; refresh_token takes a newer one",
+    )
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "ping": ping,
+    "typing": typing,
+    "join_session": join_session,
+    "leave_session": leave_session,
+    "set_status": set_status,
+    "authenticate": authenticate,
+}
