@@ -109,6 +109,13 @@ class Message(Model):
     created_at = BigIntegerField()
     edited_at = BigIntegerField(null=True)
     recalled_at = BigIntegerField(null=True)
+    #: Lists and an object in JSON, as the wire shows them.
+    mentions = TextField(null=True)
+    forwarded_from = TextField(null=True)
+    #: What `Reaction` holds, summed up, so that nobody who reads the message needs that table.
+    reactions = TextField(null=True)
+    pinned_at = BigIntegerField(null=True)
+    pinned_by = TextField(null=True)
 
     class Meta:
         table_name = "messages"
@@ -116,6 +123,47 @@ class Message(Model):
             (("conversation", "seq"), True),
             (("conversation", "change_seq"), False),
             (("conversation", "sender_key", "client_msg_id"), True),
+        )
+
+
+class Reaction(Model):
+    """One user's emoji on a message; in the order they came."""
+
+    pk = BigAutoField()
+    message = ForeignKeyField(Message, column_name="message", index=False)
+    user_key = TextField()
+    emoji = TextField()
+    created_at = BigIntegerField()
+
+    class Meta:
+        table_name = "reactions"
+        indexes = (
+            (("message", "user_key", "emoji"), True),
+            (("message", "emoji", "pk"), False),
+        )
+
+
+class Audit(Model):
+    """Who did what, when and to what; never what anybody said."""
+
+    pk = BigAutoField()
+    tenant = TextField()
+    at = BigIntegerField()
+    action = TextField()
+    #: In whose name it was done, and the service that did it, where one did.
+    actor_key = TextField()
+    agent_key = TextField(null=True)
+    conversation = ForeignKeyField(Conversation, column_name="conversation", null=True, index=False)
+    message_id = TextField(null=True)
+    change_seq = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "audit"
+        indexes = (
+            (("tenant", "pk"), False),
+            (("actor_key", "pk"), False),
+            (("conversation", "pk"), False),
+            (("message_id", "pk"), False),
         )
 
 

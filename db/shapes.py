@@ -14,7 +14,7 @@ SHOWN_PARTICIPANTS = 50
 MESSAGE_COLUMNS = (
     "id, seq, change_seq, sender_id, sender_name, sender_type, message_type, content,"
     " is_important, priority, reply_to, extra_metadata, client_msg_id, created_at, edited_at,"
-    " recalled_at"
+    " recalled_at, mentions, forwarded_from, reactions, pinned_at, pinned_by"
 )
 
 
@@ -44,6 +44,11 @@ def message(row: Row, conversation_id: str) -> dict[str, Any]:
         "created_at": to_wire(row[13]),
         "edited_at": _time(row[14]),
         "recalled_at": _time(row[15]),
+        "mentions": [] if row[16] is None else ujson.loads(row[16]),
+        "forwarded_from": None if row[17] is None else ujson.loads(row[17]),
+        "reactions": [] if row[18] is None else ujson.loads(row[18]),
+        "pinned_at": _time(row[19]),
+        "pinned_by": row[20],
     }
 
 

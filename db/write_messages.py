@@ -10,9 +10,7 @@ from db.batch import Batch, Place
 from db.link import Row, fetch_many, insert_many
 
 _INSERT = (
-    "INSERT INTO messages (id, seq, change_seq, sender_id, sender_name, sender_type, message_type,"
-    " content, is_important, priority, reply_to, extra_metadata, client_msg_id, created_at,"
-    " edited_at, recalled_at, conversation, sender_key) VALUES {values}"
+    f"INSERT INTO messages ({shapes.MESSAGE_COLUMNS}, conversation, sender_key) VALUES {{values}}"
 )
 
 _REPEATS = (
@@ -147,6 +145,11 @@ def _number(place: Place, command: SendMessage) -> Row:
         command.extra_metadata,
         command.client_msg_id,
         command.created_at,
+        None,
+        None,
+        None,
+        None,
+        None,
         None,
         None,
         place.pk,

@@ -6,6 +6,7 @@ import pytest
 
 from db.migrate import migrate
 from db.models import (
+    Audit,
     Conversation,
     Device,
     DeviceMark,
@@ -13,6 +14,7 @@ from db.models import (
     Message,
     MessageRecipient,
     Participant,
+    Reaction,
     User,
 )
 from db.store import Store
@@ -29,6 +31,8 @@ TABLES = [
         MessageRecipient,
         Device,
         DeviceMark,
+        Reaction,
+        Audit,
     )
 ]
 

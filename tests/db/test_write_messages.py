@@ -58,6 +58,11 @@ def test_a_message_has_the_shape_of_the_wire(store: Store, room: str) -> None:
             "created_at": "2026-01-02T03:04:06.678Z",
             "edited_at": None,
             "recalled_at": None,
+            "mentions": [],
+            "forwarded_from": None,
+            "reactions": [],
+            "pinned_at": None,
+            "pinned_by": None,
         },
     }
     (change,) = outcome.changes

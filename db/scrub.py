@@ -1,0 +1,28 @@
+"""What a recalled message leaves behind: nothing of what it said."""
+
+from peewee import Database
+
+from db.link import execute, marks
+
+#: The columns of a message that say something, and what they hold once it is recalled. Who sent it
+#: and when, its numbers and its ids stay: they keep its place.
+_EMPTY = {
+    "content": "''",
+    "extra_metadata": "NULL",
+    "mentions": "NULL",
+    "forwarded_from": "NULL",
+    "reactions": "NULL",
+    "pinned_at": "NULL",
+    "pinned_by": "NULL",
+}
+
+_SETS = ", ".join(f"{column} = {empty}" for column, empty in _EMPTY.items())
+
+
+def scrub(database: Database, pks: list[int]) -> None:
+    """Remove what the messages of these primary keys said, wherever it is kept; inside the
+    transaction that recalls them."""
+    if not pks:
+        return
+    execute(database, f"UPDATE messages SET {_SETS} WHERE pk IN ({marks(len(pks))})", pks)
+    execute(database, f"DELETE FROM reactions WHERE message IN ({marks(len(pks))})", pks)
