@@ -17,7 +17,7 @@ run:     ## start Anmei on http://127.0.0.1:8000 (ARGS="--port 9000" for another
 test:    ## run the whole suite (ARGS="tests/db -k sync" for a part of it)
 	@PYTHON=$(PYTHON) scripts/venv requirements-test.txt
 	@scripts/test-needs
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint:    ## look for mistakes and for formatting that differs
 	@PYTHON=$(PYTHON) scripts/venv requirements-test.txt

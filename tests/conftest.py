@@ -13,6 +13,33 @@ from tests.support.process import AnmeiProcess
 from tests.support.proxy import Proxy
 from tests.support.servers import Postgres, PostgresFiles, Redis, temporary_directory
 
+#: Files that mostly wait, for leases and timeouts of other processes: begun first, so that no
+#: process is left alone with one of them at the end. The longest first.
+LONG = (
+    "tests/nodes/test_chaos_minute.py",
+    "tests/nodes/test_chaos.py",
+    "tests/actors/test_presence_redis.py",
+    "tests/actors/test_bus_redis.py",
+    "tests/browser/test_page_talk.py",
+    "tests/browser/test_page_looks.py",
+    "tests/browser/test_page_sign_in.py",
+    "tests/actors/test_link_redis.py",
+    "tests/test_docs_live.py",
+)
+
+
+class LongFirst:
+    """Puts the tests of those files before all others."""
+
+    @staticmethod
+    def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+        ranks = {config.rootpath / name: rank for rank, name in enumerate(LONG)}
+        items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(LongFirst())
+
 
 @pytest.fixture(scope="session")
 def postgres_files() -> Iterator[PostgresFiles]:

@@ -10,10 +10,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+
+from tests.browser.tab import OpenTab, Tab
 
 SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 SCHEMES = ("light", "dark")
@@ -158,3 +161,23 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Page, str], 
         return taken
 
     return take
+
+
+@pytest.fixture
+def open_tab(browser: Browser, browser_thread: ThreadPoolExecutor) -> Iterator[OpenTab]:
+    """`open_tab(server)` is a new visitor; none may have had a complaint or seen a problem."""
+    tabs: list[Tab] = []
+
+    def make(server: Any, width: int = 1280, height: int = 800, **options: Any) -> Tab:
+        options = {"locale": "en-US", **options}
+        viewport = {"width": width, "height": height}
+        tabs.append(Tab(browser.new_context(viewport=viewport, **options), server.url))
+        return tabs[-1]
+
+    yield make
+    found = [line for tab in tabs for line in tab.complaints]
+    for tab in tabs:
+        found += browser_thread.submit(lambda tab=tab: tab.problems).result()
+    for tab in tabs:
+        browser_thread.submit(tab.context.close).result()
+    assert found == []

@@ -1,8 +1,8 @@
 """The client on its own, in a real browser: what it does when a server misbehaves.
 
 A correct server loses, doubles and garbles nothing, so the other side is a scripted socket here,
-handed to the client's constructor; everything else is real. `tests/browser/test_page.py` has the
-same client on a real server.
+handed to the client's constructor; everything else is real. The tests of the page have
+the same client on a real server.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,15 +1,18 @@
 """What the tests of the running server share: nodes, conversations, and a crowd that uses them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.child import Child
 from tests.support.http import Answer, Http
 from tests.support.oracle import Oracle
-from tests.support.process import AnmeiProcess
+from tests.support.process import ROOT, AnmeiProcess
 from tests.support.regulars import Observer, Regular, Sender, read_history
 
 Start = Callable[..., Awaitable[AnmeiProcess]]
@@ -187,3 +190,22 @@ def crowd() -> Callable[..., Any]:
             await people.close()
 
     return gather
+
+
+@pytest.fixture
+def chaos(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """`chaos("--minutes", "1")` starts the run; see `python -m loadtest chaos --help`."""
+    started: list[Child] = []
+
+    def start(*options: str) -> Child:
+        started.append(
+            Child(
+                [sys.executable, "-m", "loadtest", "chaos", "--results", tmp_path, *options],
+                cwd=ROOT,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.close(60)

@@ -1,4 +1,4 @@
-"""The chaos run, for a minute; `make chaos` takes ten."""
+"""The chaos run as a tool: what it meets, what it finds, and what it leaves behind."""
 
 import json
 import re
@@ -13,46 +13,9 @@ from tests.support.child import Child
 from tests.support.process import ROOT
 
 
-@pytest.fixture
-def chaos(tmp_path):
-    """`chaos("--minutes", "1")` starts the run; see `python -m loadtest chaos --help`."""
-    started: list[Child] = []
-
-    def start(*options: str) -> Child:
-        started.append(
-            Child(
-                [sys.executable, "-m", "loadtest", "chaos", "--results", tmp_path, *options],
-                cwd=ROOT,
-            )
-        )
-        return started[-1]
-
-    yield start
-    for child in started:
-        child.close(60)
-
-
 def history(tmp_path: Path) -> list[dict]:
     (file,) = tmp_path.glob("chaos-*/history.jsonl")
     return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-@pytest.mark.timeout(300)
-def test_every_message_is_accounted_for_after_a_minute_in_which_everything_broke(chaos, tmp_path):
-    """P1, P2, P3, P5, P6 (rows 1, 2, 4, 12, 13, 15, 16, 20, 22, 23, 24, 31): most kinds of faults
-    once, on three nodes, and all is ok."""
-    child = chaos("--minutes", "1")
-    assert child.wait(280) == 0, child.log
-    rows = re.findall(r"^\| (the store|c\d+) +\|(.*)\|$", child.log, re.MULTILINE)
-    assert len(rows) == 31, child.log
-    for _, row in rows:
-        messages, ok, lost, duplicate, reordered, unexpected, unacknowledged, *_ = (
-            int(cell.replace(",", "")) for cell in re.findall(r"\d[\d,]*", row)[:7]
-        )
-        assert messages == ok > 100
-        assert (lost, duplicate, reordered, unexpected, unacknowledged) == (0, 0, 0, 0, 0)
-    faults = {line["kind"] for line in history(tmp_path) if line["what"] == "fault"}
-    assert len(faults) >= 8, faults
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
