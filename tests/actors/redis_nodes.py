@@ -75,7 +75,7 @@ class Nodes:
             await node.stop()
 
 
-async def until(condition: Callable[[], object], timeout: float = 10) -> float:
+async def until(condition: Callable[[], object], timeout: float = 30) -> float:
     """Waits until `condition()` is true; the seconds that took."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -86,7 +86,7 @@ async def until(condition: Callable[[], object], timeout: float = 10) -> float:
 
 
 async def until_answer(
-    ask: Callable[[], Awaitable[object]], wanted: object, timeout: float = 5
+    ask: Callable[[], Awaitable[object]], wanted: object, timeout: float = 20
 ) -> None:
     """Waits until what `ask` answers is `wanted`."""
     answer: object = None

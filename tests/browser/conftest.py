@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from tests.browser.tab import OpenTab, Tab
 
@@ -22,7 +22,7 @@ SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 SCHEMES = ("light", "dark")
 
 #: Milliseconds that the browser waits for anything a test asks of it.
-PATIENCE = 10_000
+PATIENCE = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +53,7 @@ def browser(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
             "sudo apt-get install -y --no-install-recommends chromium fonts-noto-cjk"
         )
 
+    expect.set_options(timeout=PATIENCE)
     playwright = browser_thread.submit(sync_playwright().start).result()
     try:
         chromium = browser_thread.submit(

@@ -21,7 +21,7 @@ class Tab:
     def __init__(self, context: BrowserContext, url: str) -> None:
         self.context = context
         self.page: Page = context.new_page()
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.complaints: list[str] = []
         self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -55,7 +55,7 @@ class Tab:
             return
         expect(texts).to_have_count(count)
 
-    def is_connected(self, timeout: float = 10_000) -> None:
+    def is_connected(self, timeout: float = 30_000) -> None:
         expect(self.page.locator("#connection")).to_have_attribute(
             "data-state", "online", timeout=timeout
         )
@@ -69,7 +69,7 @@ class Tab:
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
 
-    def sees(self, text: str, timeout: float = 10_000) -> None:
+    def sees(self, text: str, timeout: float = 30_000) -> None:
         expect(self.bubble(text)).to_be_visible(timeout=timeout)
 
     def bubble(self, text: str) -> Any:

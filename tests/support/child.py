@@ -74,7 +74,7 @@ class Child:
     def returncode(self) -> int | None:
         return self._process.poll()
 
-    def wait_for_line(self, pattern: str, timeout: float = 20) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, timeout: float = 60) -> re.Match[str]:
         """The first line, already written or still to come, in which `pattern` is found."""
         deadline = time.monotonic() + timeout
         seen = 0
@@ -106,13 +106,13 @@ class Child:
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
 
-    def wait(self, timeout: float = 20) -> int:
+    def wait(self, timeout: float = 60) -> int:
         """The exit status (negative: the signal), when it has ended and its log is complete."""
         status = self._process.wait(timeout)
         self._reader.join(timeout)
         return status
 
-    def terminate(self, timeout: float = 20) -> int:
+    def terminate(self, timeout: float = 60) -> int:
         """SIGTERM, and the exit status."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout)

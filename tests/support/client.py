@@ -87,7 +87,7 @@ class Client:
         resume: bool = False,
         origin: str | None = None,
         wait: bool = True,
-        timeout: float = 10,
+        timeout: float = 30,
     ) -> "Client":
         """Connect and, with `wait`, take `connection_established`. `resume` means that the test
         will `sync`. Tornado's HTTPClientError when the handshake is refused."""

@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 class Http:
     """Requests to one server with one token. Never retries and follows no redirect."""
 
-    def __init__(self, base_url: str, token: str | None = None, timeout: float = 10) -> None:
+    def __init__(self, base_url: str, token: str | None = None, timeout: float = 30) -> None:
         self._base_url = base_url
         self._token = token
         self._timeout = timeout
