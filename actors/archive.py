@@ -206,7 +206,8 @@ class Archive:
 def _size(command: Command) -> int:
     """About what a command holds in memory, as far as strangers decide it."""
     if isinstance(command, SendMessage):
-        return len(command.content) + len(command.extra_metadata or "")
+        texts = (command.content, command.extra_metadata, command.body)
+        return sum(len(text) for text in texts if text is not None)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.device import Device
 from anmei import frames
+from anmei.bodies import check_body
 from anmei.clock import now_ms
 from anmei.codec import check_metadata
 from anmei.commands import SendMessage
@@ -38,6 +39,7 @@ def send_message(
         is_important=data.is_important,
         priority=data.priority,
         extra_metadata=check_metadata(data.extra_metadata),
+        body=check_body(data.message_type, data.body, privileged=principal.acts_for_others),
     )
     user.write(device, id, command, partial(_sent, user))
 

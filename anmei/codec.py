@@ -20,6 +20,7 @@ MAX_FRAME_ID_LENGTH = 128
 MAX_PING_BYTES = 1_024
 MAX_METADATA_BYTES = 8_192
 MAX_METADATA_DEPTH = 8
+MAX_BODY_BYTES = 16_384
 
 
 class _Envelope(msgspec.Struct):
@@ -65,9 +66,11 @@ def decode(data: bytes) -> Frame:
             return Frame(envelope.type, envelope.id, _echo(envelope.data))
         payload = decoder.decode(envelope.data)
         if isinstance(payload, SendMessage):
-            _check_size(payload.extra_metadata)
+            check_size("extra_metadata", payload.extra_metadata, MAX_METADATA_BYTES)
+            check_size("body", payload.body, MAX_BODY_BYTES)
             # A view would keep the whole frame in memory for as long as this one waits.
             payload.extra_metadata = payload.extra_metadata.copy()
+            payload.body = payload.body.copy()
         return Frame(envelope.type, envelope.id, payload)
     except AnmeiError as error:
         raise BadFrame(error.code, f"{envelope.type}: {error.message}", envelope.id) from None
@@ -128,7 +131,7 @@ def encode_error(frame_id: str | None, error: AnmeiError) -> bytes:
 def check_metadata(raw: msgspec.Raw) -> str | None:
     """`extra_metadata` as the JSON text to store, None for `null`. Raises AnmeiError when it is no
     object, too large, too deep, or holds a number that other JSON readers would not keep."""
-    _check_size(raw)
+    check_size("extra_metadata", raw, MAX_METADATA_BYTES)
     try:
         value = _metadata.decode(raw)
     except (ValueError, RecursionError) as error:
@@ -137,8 +140,17 @@ def check_metadata(raw: msgspec.Raw) -> str | None:
         return None
     _check_depth(value, MAX_METADATA_DEPTH)
     text = encode(value)
-    _check_size(text)
+    check_size("extra_metadata", text, MAX_METADATA_BYTES)
     return text.decode()
+
+
+def check_size(field: str, text: bytes | msgspec.Raw, most: int) -> None:
+    """Raises AnmeiError for JSON of more than `most` bytes."""
+    size = len(memoryview(text))
+    if size > most:
+        raise AnmeiError(
+            ErrorCode.TOO_LARGE, f"{field} takes {size} bytes; at most {most} are allowed"
+        )
 
 
 def explain(error: Exception, struct: type[Any] | None = None) -> str:
@@ -162,15 +174,6 @@ def explain(error: Exception, struct: type[Any] | None = None) -> str:
 def printable(text: str, length: int = 64) -> str:
     """`text` in quotes, shortened, with everything escaped that could disturb a log or terminal."""
     return ascii(text if len(text) <= length else text[:length] + "…")
-
-
-def _check_size(metadata: bytes | msgspec.Raw) -> None:
-    size = len(memoryview(metadata))
-    if size > MAX_METADATA_BYTES:
-        raise AnmeiError(
-            ErrorCode.TOO_LARGE,
-            f"extra_metadata takes {size} bytes; at most {MAX_METADATA_BYTES} are allowed",
-        )
 
 
 def _check_depth(value: Any, left: int) -> None:

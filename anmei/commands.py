@@ -90,6 +90,8 @@ class SendMessage(msgspec.Struct):
     priority: str = "normal"
     #: JSON text, or None.
     extra_metadata: str | None = None
+    #: JSON text as `bodies.check_body` makes it, or None.
+    body: str | None = None
     #: A service or admin may send into a conversation it is not in.
     as_member: bool = True
 

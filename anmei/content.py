@@ -11,15 +11,15 @@ _CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
-def check_content(content: str, limit: int) -> None:
-    """Raises AnmeiError for content over `limit` bytes, or that no database keeps."""
+def check_content(content: str, limit: int, field: str = "content") -> None:
+    """Raises AnmeiError for a text over `limit` bytes, or that no database keeps."""
     size = len(content.encode())
     if size > limit:
         raise AnmeiError(
-            ErrorCode.TOO_LARGE, f"content takes {size} bytes; at most {limit} are allowed"
+            ErrorCode.TOO_LARGE, f"{field} takes {size} bytes; at most {limit} are allowed"
         )
     if "\x00" in content:
-        raise AnmeiError(ErrorCode.BAD_REQUEST, "content holds U+0000, which cannot be stored")
+        raise AnmeiError(ErrorCode.BAD_REQUEST, f"{field} holds U+0000, which cannot be stored")
 
 
 def check_line(field: str, text: str, limit: int) -> str:

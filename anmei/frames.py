@@ -43,6 +43,8 @@ class SendMessage(msgspec.Struct, tag="send_message"):
     priority: Priority = "normal"
     #: JSON still, of a size that was checked; `codec.check_metadata` reads it.
     extra_metadata: msgspec.Raw = msgspec.Raw(b"null")
+    #: The same; `bodies.check_body` reads it.
+    body: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Sync(msgspec.Struct, tag="sync"):

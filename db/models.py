@@ -116,6 +116,9 @@ class Message(Model):
     reactions = TextField(null=True)
     pinned_at = BigIntegerField(null=True)
     pinned_by = TextField(null=True)
+    #: JSON: what a message of its kind holds, and what is shown of the page it links to.
+    body = TextField(null=True)
+    link_preview = TextField(null=True)
 
     class Meta:
         table_name = "messages"

@@ -20,7 +20,10 @@ _LAST = 2**63 - 1
 #: A page of history ends before its texts take more bytes than this, however few those are.
 MAX_PAGE_BYTES = 262_144
 
-_TEXTS = ("content", "coalesce(extra_metadata, '')")
+_TEXTS = (
+    "content",
+    *(f"coalesce({column}, '')" for column in ("extra_metadata", "body", "link_preview")),
+)
 
 
 def changes(

@@ -9,6 +9,8 @@ from db.link import execute, marks
 _EMPTY = {
     "content": "''",
     "extra_metadata": "NULL",
+    "body": "NULL",
+    "link_preview": "NULL",
     "mentions": "NULL",
     "forwarded_from": "NULL",
     "reactions": "NULL",

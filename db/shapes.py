@@ -14,7 +14,8 @@ SHOWN_PARTICIPANTS = 50
 MESSAGE_COLUMNS = (
     "id, seq, change_seq, sender_id, sender_name, sender_type, message_type, content,"
     " is_important, priority, reply_to, extra_metadata, client_msg_id, created_at, edited_at,"
-    " recalled_at, mentions, forwarded_from, reactions, pinned_at, pinned_by"
+    " recalled_at, mentions, forwarded_from, reactions, pinned_at, pinned_by, body,"
+    " link_preview"
 )
 
 
@@ -25,7 +26,6 @@ def of(table: str) -> str:
 
 def message(row: Row, conversation_id: str) -> dict[str, Any]:
     """A message from its `MESSAGE_COLUMNS`."""
-    metadata = row[11]
     return {
         "id": row[0],
         "conversation_id": conversation_id,
@@ -39,13 +39,15 @@ def message(row: Row, conversation_id: str) -> dict[str, Any]:
         "is_important": bool(row[8]),
         "priority": row[9],
         "reply_to": row[10],
-        "extra_metadata": None if metadata is None else ujson.loads(metadata),
+        "extra_metadata": _json(row[11]),
+        "body": _json(row[21]),
+        "link_preview": _json(row[22]),
         "client_msg_id": row[12],
         "created_at": to_wire(row[13]),
         "edited_at": _time(row[14]),
         "recalled_at": _time(row[15]),
         "mentions": [] if row[16] is None else ujson.loads(row[16]),
-        "forwarded_from": None if row[17] is None else ujson.loads(row[17]),
+        "forwarded_from": _json(row[17]),
         "reactions": [] if row[18] is None else ujson.loads(row[18]),
         "pinned_at": _time(row[19]),
         "pinned_by": row[20],
@@ -99,6 +101,10 @@ def conversation_change(change_seq: int, conversation: dict[str, Any]) -> dict[s
 def participant(user_key: str, name: str | None, role: str) -> dict[str, Any]:
     user_id = id_of(user_key)
     return {"user_id": user_id, "name": user_id if name is None else name, "role": role}
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else ujson.loads(text)
 
 
 def _time(ms: int | None) -> str | None:

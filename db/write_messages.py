@@ -152,6 +152,8 @@ def _number(place: Place, command: SendMessage) -> Row:
         None,
         None,
         None,
+        command.body,
+        None,
         place.pk,
         command.sender_key,
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from anmei.bodies import check_body
 from anmei.clock import now_ms
 from anmei.codec import check_metadata
 from anmei.commands import MoveMarks, SendMessage
@@ -29,6 +30,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     is_important: bool = False
     priority: Priority = "normal"
     extra_metadata: msgspec.Raw = msgspec.Raw(b"null")
+    body: msgspec.Raw = msgspec.Raw(b"null")
     sender_id: Id | None = None
     sender_name: str | None = None
     sender_type: Literal["chat", "system"] | None = None
@@ -70,6 +72,7 @@ class MessageHandler(ConversationHandler):
         client_msg_id = self._client_msg_id(body)
         sender_id, sender_name = self._sender(body)
         principal = self.principal
+        held = check_body(body.message_type, body.body, privileged=principal.acts_for_others)
         reply = await self.commit(
             SendMessage(
                 conversation_key=self.key(id),
@@ -85,6 +88,7 @@ class MessageHandler(ConversationHandler):
                 is_important=body.is_important,
                 priority=body.priority,
                 extra_metadata=metadata,
+                body=held,
                 as_member=not principal.acts_for_others,
             )
         )

@@ -54,6 +54,8 @@ def test_a_message_has_the_shape_of_the_wire(store: Store, room: str) -> None:
             "priority": "high",
             "reply_to": None,
             "extra_metadata": {"a": [1, None, "é"]},
+            "body": None,
+            "link_preview": None,
             "client_msg_id": "c1",
             "created_at": "2026-01-02T03:04:06.678Z",
             "edited_at": None,

@@ -40,6 +40,9 @@ BAD_BODIES = (
     b'{"content":"x","extra_metadata":{"n":' + b"9" * 5_000 + b"}}",
     b'{"content":"x","extra_metadata":' + b'{"a":' * 9 + b"1" + b"}" * 9 + b"}",
     b'{"content":"x","extra_metadata":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
+    b'{"content":"x","message_type":"image"}',
+    b'{"content":"x","body":{"title":"x"}}',
+    b'{"content":"x","message_type":"card","body":{"title":"x","url":"javascript:x"}}',
     b'{"content":"x","id":"mine"}',
     b'{"content":"x","seq":1}',
     b'{"content":"x","created_at":"2020-01-01T00:00:00.000Z"}',
@@ -84,6 +87,18 @@ async def test_a_message_is_stored_and_reaches_whoever_is_connected(
     assert (message["priority"], message["extra_metadata"]) == ("high", metadata)
     assert await device.expect("new_message") == message
     assert (await as_("bob").get(PATH)).body == {"messages": [message], "has_more": False}
+
+    card = {"title": "Lunch?", "buttons": [{"label": "Yes", "action": "lunch:yes"}]}
+    words = {"content": "", "message_type": "card", "body": card, "client_msg_id": "c1"}
+    sent = await device.request("send_message", {"conversation_id": "room", **words})
+    again = await device.request("send_message", {"conversation_id": "room", **words})
+    assert (sent["duplicate"], again["duplicate"]) == (False, True)
+    message = await device.expect("new_message")
+    assert (message["message_type"], message["body"]) == ("card", card)
+    assert (await as_("bob").post(PATH, words)).body == message
+    event = {"content": "", "message_type": "system", "body": {"event": "call", "values": {}}}
+    assert (await alice.post(PATH, event)).status == 403
+    assert (await as_("desk", roles=["service"]).post(PATH, event)).status == 201
 
 
 async def test_the_same_key_again_is_the_same_message(server, as_, alice, connect) -> None:
