@@ -51,7 +51,10 @@ class Mark(msgspec.Struct):
     last_read_seq: int
     #: The conversation's last `seq` at that moment.
     last_seq: int
-    #: Messages of others above `last_read_seq` and up to `last_seq`; None where nothing was read.
+    #: The last number that the conversation had given out.
+    change_seq: int
+    #: Messages of others above `last_read_seq` and up to `last_seq` that nobody has recalled; None
+    #: where nothing was read.
     unread: int | None
     #: Keys of the users whose messages the move covered; the reader is never among them.
     senders: frozenset[str]
@@ -101,8 +104,8 @@ class MoveMarks(msgspec.Struct):
 
     `seq` above the conversation's last is taken as the last. With `message_ids` the highest `seq`
     among those that are in this conversation counts. Reply: `{"conversation_id", "seq"}`, where
-    `seq` is the mark now, and with `read` also `"unread", "last_seq"` (see `Mark`). `device_id`
-    moves that device's own place as well.
+    `seq` is the mark now, and with `read` also `"unread", "last_seq", "change_seq"` (see `Mark`).
+    `device_id` moves that device's own place as well.
     """
 
     conversation_key: str

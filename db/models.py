@@ -26,6 +26,8 @@ class User(Model):
     status = TextField(default="online")
     created_at = BigIntegerField()
     last_seen_at = BigIntegerField(null=True)
+    #: The last number given to a change of the user's preferences.
+    preference_seq = BigIntegerField(default=0)
 
     class Meta:
         table_name = "users"
@@ -80,11 +82,47 @@ class Participant(Model):
     left_at = BigIntegerField(null=True)
     last_delivered_seq = BigIntegerField(default=0)
     last_read_seq = BigIntegerField(default=0)
+    #: How often these two have moved; the next move takes this number (see `MarkMove`).
+    moves = IntegerField(default=0)
 
     class Meta:
         table_name = "participants"
         primary_key = CompositeKey("conversation", "user_key")
         indexes = ((("user_key", "active"), False),)
+
+
+class MarkMove(Model):
+    """When a participant's marks came to be at these places. The last moves of each are kept, in
+    a ring of slots."""
+
+    conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
+    user_key = TextField()
+    slot = IntegerField()
+    delivered_seq = BigIntegerField()
+    read_seq = BigIntegerField()
+    at = BigIntegerField()
+
+    class Meta:
+        table_name = "mark_moves"
+        primary_key = CompositeKey("conversation", "user_key", "slot")
+
+
+class Preference(Model):
+    """What a user has set for one conversation, on whichever device; `seq` counts the changes of
+    that user's preferences."""
+
+    user_key = TextField()
+    conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
+    seq = BigIntegerField()
+    muted_until = BigIntegerField(null=True)
+    pinned_at = BigIntegerField(null=True)
+    draft = TextField(null=True)
+    draft_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "preferences"
+        primary_key = CompositeKey("user_key", "conversation")
+        indexes = ((("user_key", "seq"), True),)
 
 
 class Message(Model):

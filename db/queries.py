@@ -5,9 +5,7 @@ from db.query_heads import (
     Place,
     attach_view,
     conversation,
-    conversation_unread,
     heads,
-    unread,
 )
 from db.query_history import (
     Event,
@@ -22,6 +20,7 @@ from db.query_history import (
     ping,
 )
 from db.query_people import participants
+from db.query_unread import conversation_unread, unread
 
 __all__ = [
     "AttachView",

@@ -6,7 +6,7 @@ from peewee import Database
 
 from anmei.codec import encode
 from anmei.ids import id_of
-from db import shapes
+from db import query_unread, shapes
 from db.cursors import from_cursor, to_cursor
 from db.link import Row, fetch, fetch_many
 from db.query_people import shown_rows, with_marks
@@ -19,13 +19,6 @@ _CONVERSATION = (
 _HEAD = f"{_CONVERSATION}, p.last_read_seq, p.last_delivered_seq"
 _MINE = "FROM participants AS p JOIN conversations AS c ON c.pk = p.conversation"
 _NEWEST = "ORDER BY c.updated_at DESC, c.pk DESC"
-
-#: Counted for each conversation by itself: joined, PostgreSQL reads all messages of all of them.
-_COUNT = (
-    "(SELECT count(*) FROM messages AS m WHERE m.conversation = c.pk"
-    " AND m.seq > p.last_read_seq AND m.sender_key <> p.user_key)"
-)
-
 
 #: A head shows no more characters of its last message.
 MAX_LAST_CONTENT = 2_048
@@ -148,34 +141,6 @@ def public(database: Database, row: Row) -> dict[str, Any]:
 PUBLIC = _CONVERSATION
 
 
-def unread(database: Database, user_key: str) -> dict[str, Any]:
-    """`{"total", "inbox", "conversations": {conversation_id: n}}`, only those with any."""
-    with snapshot(database):
-        rows = fetch(
-            database,
-            f"SELECT c.key, {_COUNT} {_MINE}"
-            " WHERE p.user_key = %s AND p.active = TRUE AND c.last_seq > p.last_read_seq",
-            (user_key,),
-        )
-        ((inbox,),) = fetch(
-            database,
-            "SELECT count(*) FROM message_recipients WHERE recipient_key = %s AND is_read = FALSE",
-            (user_key,),
-        )
-    counts = {id_of(key): count for key, count in rows if count}
-    return {"total": inbox + sum(counts.values()), "inbox": inbox, "conversations": counts}
-
-
-def conversation_unread(database: Database, user_key: str, conversation_key: str) -> int | None:
-    """The user's unread messages in one conversation; None for one that is not the user's."""
-    rows = fetch(
-        database,
-        f"SELECT {_COUNT} {_MINE} WHERE c.key = %s AND p.user_key = %s AND p.active = TRUE",
-        (conversation_key, user_key),
-    )
-    return int(rows[0][0]) if rows else None
-
-
 def _heads(database: Database, user_key: str | None, rows: list[Row]) -> list[dict[str, Any]]:
     """The heads of rows that begin with `_HEAD`."""
     people = shown_rows(database, [row[0] for row in rows])
@@ -240,7 +205,7 @@ def _unread(database: Database, user_key: str | None, conversations: list[int]) 
         fetch_many(
             database,
             "WITH w (conversation, user_key) AS (VALUES {values})"
-            f" SELECT c.pk, {_COUNT} FROM w CROSS JOIN conversations AS c"
+            f" SELECT c.pk, {query_unread.COUNT} FROM w CROSS JOIN conversations AS c"
             " CROSS JOIN participants AS p WHERE c.pk = w.conversation"
             " AND p.conversation = w.conversation AND p.user_key = w.user_key",
             [(pk, user_key) for pk in conversations],

@@ -7,6 +7,7 @@ from anmei.errors import not_found
 from anmei.ids import id_of
 from db.batch import Batch, Place
 from db.link import Row, fetch_many, insert_many, update_many
+from db.query_unread import COUNTS
 
 #: A mark that moves further than this tells only the senders of the last messages it covers.
 MAX_COVERED = 1_000
@@ -87,7 +88,11 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
             "seq": person.read if command.read else person.delivered,
         }
         if command.read:
-            reply |= {"unread": person.unread, "last_seq": person.place.last_seq}
+            reply |= {
+                "unread": person.unread,
+                "last_seq": person.place.last_seq,
+                "change_seq": person.place.change_seq,
+            }
         outcomes.append(Outcome(reply=reply, mark=_mark(person) if last else None))
     return outcomes
 
@@ -172,7 +177,7 @@ def _count_unread(batch: Batch, people: list[_Person]) -> None:
         batch.database,
         "WITH w (number, conversation, user_key, seq) AS (VALUES {values})"
         " SELECT number, (SELECT count(*) FROM messages AS m WHERE m.conversation = w.conversation"
-        " AND m.seq > w.seq AND m.sender_key <> w.user_key) FROM w",
+        f" AND m.seq > w.seq AND {COUNTS.format(user_key='w.user_key')}) FROM w",
         [(n, p.place.pk, p.user_key, p.read) for n, p in enumerate(behind)],
     )
     for number, count in rows:
@@ -199,6 +204,7 @@ def _mark(person: _Person) -> Mark:
         last_delivered_seq=person.delivered,
         last_read_seq=person.read,
         last_seq=person.place.last_seq,
+        change_seq=person.place.change_seq,
         unread=person.unread,
         senders=frozenset(person.senders),
     )

@@ -10,7 +10,7 @@ ROOM, ADA, BOB, CAT = "default/room", "default/ada", "default/bob", "default/cat
 
 
 def mark(read: int, *senders: str, unread: int | None = 0) -> Mark:
-    return Mark(ROOM, ADA, read, read, 9, unread, frozenset(senders))
+    return Mark(ROOM, ADA, read, read, 9, 11, unread, frozenset(senders))
 
 
 class Told:
@@ -58,4 +58,5 @@ async def test_unread_numbers_are_never_held_back_and_deliveries_bring_none():
     receipts.moved(mark(2, BOB, unread=3))
     receipts.moved(mark(2, BOB, unread=None))
     assert [data["unread"] for _, data in told.of("unread_update")] == [4, 3]
-    assert told.of("unread_update")[0][1]["last_seq"] == 9
+    data = told.of("unread_update")[0][1]
+    assert (data["last_seq"], data["change_seq"]) == (9, 11)

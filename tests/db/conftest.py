@@ -11,9 +11,11 @@ from db.models import (
     Device,
     DeviceMark,
     IdempotencyKey,
+    MarkMove,
     Message,
     MessageRecipient,
     Participant,
+    Preference,
     Reaction,
     User,
 )
@@ -31,6 +33,8 @@ TABLES = [
         MessageRecipient,
         Device,
         DeviceMark,
+        MarkMove,
+        Preference,
         Reaction,
         Audit,
     )

@@ -122,6 +122,8 @@ def test_unread_counts_others_messages_and_not_numbers(store: Store) -> None:
         "total": 2,
         "inbox": 0,
         "conversations": {"room": 2},
+        "by_type": {"text": 2},
+        "by_priority": {"normal": 2},
     }
     assert store.read(queries.conversation_unread, key("ann"), key("room")).result(10) == 2
     assert store.read(queries.conversation_unread, key("bob"), key("quiet")).result(10) is None

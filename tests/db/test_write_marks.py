@@ -31,7 +31,13 @@ def marks(store: Store, user: str) -> tuple[int, int]:
 
 def test_reading_moves_both_marks_and_names_the_senders(store: Store, room: str) -> None:
     outcome = one(store, read(room, "cid", 7))
-    assert outcome.reply == {"conversation_id": "room", "seq": 7, "unread": 1, "last_seq": 8}
+    assert outcome.reply == {
+        "conversation_id": "room",
+        "seq": 7,
+        "unread": 1,
+        "last_seq": 8,
+        "change_seq": 8,
+    }
     mark = outcome.mark
     assert mark is not None
     assert (mark.conversation_key, mark.user_key) == (key(room), key("cid"))
@@ -66,6 +72,7 @@ def test_marks_never_move_back_nor_past_the_last_message(store: Store, room: str
         "seq": 8,
         "unread": 0,
         "last_seq": 8,
+        "change_seq": 8,
     }
     for command in (read(room, "cid", 4), read(room, "cid", -5), delivered(room, "cid", 1)):
         outcome = one(store, command)
@@ -106,7 +113,13 @@ def test_moves_of_one_batch_are_each_answered_and_told_once(store: Store, room: 
 
 def test_a_mark_sees_the_messages_before_it_in_its_batch(store: Store, room: str) -> None:
     outcomes = do(store, send(room, "ann"), read(room, "cid", 9), send(room, "ann"))
-    assert outcomes[1].reply == {"conversation_id": "room", "seq": 9, "unread": 0, "last_seq": 9}
+    assert outcomes[1].reply == {
+        "conversation_id": "room",
+        "seq": 9,
+        "unread": 0,
+        "last_seq": 9,
+        "change_seq": 9,
+    }
 
 
 def test_strangers_and_nowhere_are_not_found(store: Store, room: str) -> None:

@@ -177,7 +177,13 @@ async def test_reading_moves_the_mark_and_lowers_what_is_unread(as_, alice) -> N
     bob = as_("bob")
     sent = [(await alice.post(PATH, {"content": str(n)})).body for n in range(3)]
     unread = (await bob.get("/api/v1/unread")).body
-    assert unread == {"total": 3, "inbox": 0, "conversations": {"room": 3}}
+    assert unread == {
+        "total": 3,
+        "inbox": 0,
+        "conversations": {"room": 3},
+        "by_type": {"text": 3},
+        "by_priority": {"normal": 3},
+    }
     read = await bob.post(f"{ROOM}/read", {"seq": sent[0]["seq"]})
     assert (read.status, read.body["unread"]) == (200, 2)
     read = await bob.post(f"{ROOM}/read", {"message_ids": [sent[1]["id"]]})

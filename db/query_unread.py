@@ -1,0 +1,94 @@
+"""What a user has not read, counted from the messages themselves.
+
+Unread is a message of somebody else above the user's read mark that nobody has recalled. Every
+count of the program is made of the pieces here, so that no two of them can differ.
+"""
+
+from typing import Any, get_args
+
+from peewee import Database
+
+from anmei.frames import MessageType, Priority
+from anmei.ids import id_of
+from db.link import Row, fetch
+from db.snapshot import snapshot
+
+#: Of `messages AS m`, for the user whose key the place holder stands for.
+COUNTS = "m.sender_key <> {user_key} AND m.recalled_at IS NULL"
+
+_MINE = "FROM participants AS p JOIN conversations AS c ON c.pk = p.conversation"
+_ABOVE_MARK = (
+    "FROM messages AS m WHERE m.conversation = c.pk AND m.seq > p.last_read_seq AND "
+    + COUNTS.format(user_key="p.user_key")
+)
+#: Counted for each conversation by itself: joined, PostgreSQL reads all messages of all of them.
+COUNT = f"(SELECT count(*) {_ABOVE_MARK})"
+
+_TYPES: tuple[str, ...] = get_args(MessageType)
+_PRIORITIES: tuple[str, ...] = get_args(Priority)
+#: How many in all, of each type, and of each priority, as one text: to count them in one look at
+#: each message costs a tenth of what grouping them does.
+_NUMBERS = " || ' ' || ".join(
+    (
+        "count(*)",
+        *(f"count(CASE WHEN m.message_type = '{name}' THEN 1 END)" for name in _TYPES),
+        *(f"count(CASE WHEN m.priority = '{name}' THEN 1 END)" for name in _PRIORITIES),
+    )
+)
+
+
+def unread(database: Database, user_key: str) -> dict[str, Any]:
+    """`{"total", "inbox", "conversations": {conversation_id: n}, "by_type": {message_type: n},
+    "by_priority": {priority: n}}`; of conversations, types and priorities only those with any."""
+    with snapshot(database):
+        rows = fetch(
+            database,
+            f"SELECT c.key, (SELECT {_NUMBERS} {_ABOVE_MARK}) {_MINE}"
+            " WHERE p.user_key = %s AND p.active = TRUE AND c.last_seq > p.last_read_seq",
+            (user_key,),
+        )
+        rows += fetch(
+            database,
+            f"SELECT NULL, {_NUMBERS} FROM message_recipients AS r"
+            " JOIN messages AS m ON m.pk = r.message"
+            " WHERE r.recipient_key = %s AND r.is_read = FALSE AND m.recalled_at IS NULL",
+            (user_key,),
+        )
+    return _summed(rows)
+
+
+def conversation_unread(database: Database, user_key: str, conversation_key: str) -> int | None:
+    """The user's unread messages in one conversation; None for one that is not the user's."""
+    rows = fetch(
+        database,
+        f"SELECT {COUNT} {_MINE} WHERE c.key = %s AND p.user_key = %s AND p.active = TRUE",
+        (conversation_key, user_key),
+    )
+    return int(rows[0][0]) if rows else None
+
+
+def _summed(rows: list[Row]) -> dict[str, Any]:
+    """The answer from rows of a conversation's key, None for the inbox, and its numbers."""
+    sums = [0] * (1 + len(_TYPES) + len(_PRIORITIES))
+    conversations: dict[str, int] = {}
+    inbox = 0
+    for key, text in rows:
+        numbers = [int(number) for number in text.split()]
+        if key is None:
+            inbox = numbers[0]
+        elif numbers[0]:
+            conversations[id_of(key)] = numbers[0]
+        sums = [a + b for a, b in zip(sums, numbers, strict=True)]
+    total, *rest = sums
+    types, priorities = rest[: len(_TYPES)], rest[len(_TYPES) :]
+    return {
+        "total": total,
+        "inbox": inbox,
+        "conversations": conversations,
+        "by_type": _some(_TYPES, types),
+        "by_priority": _some(_PRIORITIES, priorities),
+    }
+
+
+def _some(names: tuple[str, ...], numbers: list[int]) -> dict[str, int]:
+    return {name: number for name, number in zip(names, numbers, strict=True) if number}
