@@ -14,7 +14,6 @@ import re
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -28,6 +27,7 @@ if importlib.util.find_spec("tornado") is None:
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from actors import tokens_offline
 from actors.archive import Archive
 from actors.collector import Collector
 from actors.counters import Counters
@@ -37,6 +37,7 @@ from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.keyring import Keyring
 from actors.links import make_links
+from actors.revocations import Revocations
 from actors.router import Router
 from actors.supervisor import Supervisor
 from actors.workers import READY, Workers
@@ -94,7 +95,9 @@ async def serve(
         await asyncio.to_thread(store.open)
         undo.push_async_callback(asyncio.to_thread, store.close)
 
-        keyring = Keyring(settings)
+        revocations = Revocations(store)
+        await revocations.load()
+        keyring = Keyring(settings, revocations.covers)
         await keyring.start()
         undo.push_async_callback(keyring.stop)
 
@@ -122,6 +125,7 @@ async def serve(
             counters=counters,
         )
         undo.callback(router.close)
+        revocations.attend(router)
         supervisor.start("archive", lambda: archive.run(router))
         undo.push_async_callback(archive.flush)
         router.listen()
@@ -131,6 +135,7 @@ async def serve(
         undo.push_async_callback(presence.stop)
         heartbeat = Heartbeat(settings, loop)
         supervisor.start("heartbeat", heartbeat.run)
+        supervisor.start("revocations", revocations.run)
 
         services = Services(
             settings=settings,
@@ -142,6 +147,7 @@ async def serve(
             presence=presence,
             router=router,
             keyring=keyring,
+            revocations=revocations,
             flusher=Flusher(loop, counters),
             heartbeat=heartbeat,
             request_limit=RequestLimit(
@@ -253,31 +259,23 @@ def loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] 
 
 
 def command_token(settings: Settings, arguments: argparse.Namespace) -> int:
-    secret = Path(settings.data_dir) / "secret"
-    is_new = not (settings.jwt_secret or secret.exists())
-
-    async def sign() -> str:
-        keyring = Keyring(settings)
-        await keyring.start()
-        try:
-            return keyring.signer.sign(
-                arguments.user,
-                tenant=arguments.tenant,
-                roles=arguments.role or ["user"],
-                name=arguments.name,
-                ttl=arguments.ttl,
-                now=time.time(),
-            ).text
-        finally:
-            await keyring.stop()
-
-    print(asyncio.run(sign()))
-    if is_new and secret.exists():
-        print(
-            f"anmei: {secret.resolve()} is new; a server takes this token if it runs with the same "
-            "data directory",
-            file=sys.stderr,
+    user, tenant = arguments.user, arguments.tenant
+    if arguments.revoke:
+        url = database_url(settings)
+        done = tokens_offline.revoke(
+            settings, url, tenant=tenant, user_id=user, token_id=arguments.jti
         )
+        print(done)
+        return 0
+    if user is None or arguments.jti is not None:
+        raise SettingsError("token: expected --user, and --jti with --revoke alone")
+    roles = arguments.role or ["user"]
+    token, notice = tokens_offline.sign(
+        settings, user, tenant=tenant, roles=roles, name=arguments.name, ttl=arguments.ttl
+    )
+    print(token)
+    if notice is not None:
+        print(f"anmei: {notice}", file=sys.stderr)
     return 0
 
 
@@ -327,7 +325,9 @@ def parser() -> argparse.ArgumentParser:
     server.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     server.set_defaults(run=command_serve)
     token = commands.add_parser("token", help="print a token for a user")
-    token.add_argument("--user", required=True, help="the user's id")
+    token.add_argument("--user", help="the user's id")
+    token.add_argument("--revoke", action="store_true", help="take back all of --user, or --jti")
+    token.add_argument("--jti", help="the id of one token, to revoke it")
     token.add_argument("--role", action="append", choices=ROLES, help="may be given several times")
     token.add_argument("--tenant", default="default")
     token.add_argument("--name", help="the display name")

@@ -30,6 +30,10 @@ class Bus(Protocol):
     def shared(self) -> bool:
         """Whether there may be other nodes."""
 
+    @property
+    def others(self) -> int:
+        """How many other nodes there are, as far as is known here."""
+
     async def settled(self) -> None:
         """Waits until every other node that is alive has handled all that this one has sent so
         far, or is known to be dead. What is read from the store after this has seen everything

@@ -50,6 +50,10 @@ class MemoryBus:
     def shared(self) -> bool:
         return len(self._hub.receivers) > 1
 
+    @property
+    def others(self) -> int:
+        return max(0, len(self._hub.receivers) - 1)
+
     async def settled(self) -> None:
         # What was published is due in this tick; whoever waits here comes behind it.
         await asyncio.sleep(0)

@@ -21,8 +21,8 @@ class Peers:
     def __contains__(self, node_id: str) -> bool:
         return node_id in self._heard
 
-    def __bool__(self) -> bool:
-        return bool(self._heard)
+    def __len__(self) -> int:
+        return len(self._heard)
 
     def hear(self, node_id: str) -> bool:
         """Something of the node came; True where the node is new."""

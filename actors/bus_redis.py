@@ -124,6 +124,10 @@ class RedisBus:
     def shared(self) -> bool:
         return True
 
+    @property
+    def others(self) -> int:
+        return len(self.peers)
+
     async def settled(self) -> None:
         if self.peers:
             number: asyncio.Future[int] = self._loop.create_future()

@@ -29,6 +29,7 @@ from anmei.tokens import TokenRules, TokenSigner, TokenVerifier
 
 MAX_DOCUMENT_BYTES = 1_048_576
 MAX_PEM_BYTES = 65_536
+REVOKED = "the token was revoked"
 
 _log = logging.getLogger("anmei.keyring")
 
@@ -48,7 +49,8 @@ def read_keys(settings: Settings) -> Keys | None:
 
 
 class Keyring:
-    """Verifies tokens with the current keys, and keeps these current.
+    """Verifies tokens with the current keys, and keeps these current. `revoked` says whether one
+    whose signature fits was taken back.
 
     `start` never waits for longer than one fetch and never fails because of one: until the first
     has worked, tokens are answered with UNAVAILABLE, which is retryable. Once there are keys, they
@@ -58,6 +60,7 @@ class Keyring:
     def __init__(
         self,
         settings: Settings,
+        revoked: Callable[[Principal], bool] = lambda principal: False,
         *,
         clock: Callable[[], float] = time.time,
         refresh_every: float = 600.0,
@@ -65,6 +68,7 @@ class Keyring:
         timeout: float = 5.0,
     ) -> None:
         self._settings = settings
+        self._revoked = revoked
         self._clock = clock
         self._refresh_every = refresh_every
         self._at_most_every = at_most_every
@@ -120,7 +124,10 @@ class Keyring:
         UNAVAILABLE while there are no keys."""
         if self._verifier is None:
             raise self._unavailable()
-        return self._verifier.verify(token, self._clock())
+        principal = self._verifier.verify(token, self._clock())
+        if self._revoked(principal):
+            raise AnmeiError(ErrorCode.UNAUTHORIZED, REVOKED)
+        return principal
 
     async def verify_async(self, token: str) -> Principal:
         """As `verify`, but for a key that is not known waits until the key set was fetched again.

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ class Relay:
         self._bus = bus
         self._presence = presence
         self._router = router
+        #: Who hears the envelopes of a kind that are nothing to the router.
+        self._hearers: dict[str, Callable[[Envelope], None]] = {}
 
     @property
     def alone(self) -> bool:
@@ -36,6 +38,10 @@ class Relay:
 
     def listen(self) -> None:
         self._bus.listen(self._receive, self._router.gap)
+
+    def hear(self, kind: str, receive: Callable[[Envelope], None]) -> None:
+        """From now on `receive` gets the envelopes of this kind."""
+        self._hearers[kind] = receive
 
     # Out
 
@@ -88,6 +94,13 @@ class Relay:
         if not self.alone:
             self._bus.publish_all({"kind": "tenant", "tenant": tenant, "type": type, "data": data})
 
+    def tell(self, envelope: Envelope) -> int:
+        """Something for every other node. Returns how many there are, as far as is known."""
+        if self.alone:
+            return 0
+        self._bus.publish_all(envelope)
+        return self._bus.others
+
     def _publish(self, nodes: Iterable[str], envelope: Envelope) -> None:
         for node_id in nodes:
             self._bus.publish(node_id, envelope)
@@ -117,6 +130,8 @@ class Relay:
             router.to_users(envelope["users"], Event.of(envelope["type"], envelope["data"]))
         elif kind == "tenant":
             router.broadcast_here(envelope["tenant"], Event.of(envelope["type"], envelope["data"]))
+        elif kind in self._hearers:
+            self._hearers[kind](envelope)
         else:
             log.warning("an envelope of the kind %r: from a newer version?", kind)
 

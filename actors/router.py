@@ -75,7 +75,7 @@ class Router:
         self._loop = loop
         self._receipts = Receipts(loop, self._tell)
         self._repair = Repair(store, bus, supervisor)
-        self._relay = Relay(bus, presence, self)
+        self.relay = Relay(bus, presence, self)
         self.news = PresenceNews(presence, self.sequencers, settings.limit_presence_members, loop)
         self._connections = 0
 
@@ -86,7 +86,7 @@ class Router:
 
     def listen(self) -> None:
         """Begins to hear other nodes."""
-        self._relay.listen()
+        self.relay.listen()
         self.presence.on_change(self._changed_elsewhere)
 
     # Coming and going
@@ -177,7 +177,7 @@ class Router:
 
     def check_later(self, keys: Iterable[str]) -> None:
         """Somebody has come to these conversations, which other nodes are only just told."""
-        if not self._relay.alone:
+        if not self.relay.alone:
             self._repair.check_later(keys, self.sequencers)
 
     def look_at(self, device: Device, key: str, *, joined: bool) -> None:
@@ -206,7 +206,7 @@ class Router:
         """A numbered event that was committed here: local devices at once, then one publish for
         each other node that holds one of the audience."""
         self.offer(change)
-        self._relay.change(change, _concerned(change))
+        self.relay.change(change, _concerned(change))
 
     def whisper(self, device: Device, key: str, type: str, data: dict[str, Any]) -> None:
         """An event of one conversation that is not kept: to everybody in it but `device`."""
@@ -214,7 +214,7 @@ class Router:
         if sequencer is None:
             return
         self.whisper_here(sequencer, Event.of(type, data), device)
-        self._relay.whisper(sequencer, type, data)
+        self.relay.whisper(sequencer, type, data)
 
     def to_users(self, user_keys: Iterable[str], event: Event) -> int:
         """An unnumbered event for all devices here of these users. Returns how many got it."""
@@ -229,7 +229,7 @@ class Router:
     def broadcast(self, tenant: str, type: str, data: dict[str, Any]) -> int:
         """An unnumbered event for everybody of a tenant who is connected. Returns how many devices
         of this node got it."""
-        self._relay.tenant(tenant, type, data)
+        self.relay.tenant(tenant, type, data)
         return self.broadcast_here(tenant, Event.of(type, data))
 
     def broadcast_here(self, tenant: str, event: Event) -> int:
@@ -237,7 +237,7 @@ class Router:
 
     def kick(self, user_key: str, reason: str) -> int:
         """Ends all connections of a user. Returns how many there were on this node."""
-        self._relay.kick(user_key, reason)
+        self.relay.kick(user_key, reason)
         return self.kick_here(user_key, reason)
 
     def kick_here(self, user_key: str, reason: str) -> int:
@@ -361,7 +361,7 @@ class Router:
         """An unnumbered event of one conversation for those of its devices that these users have,
         here and on other nodes."""
         self.tell_here(mark.conversation_key, user_keys, Event.of(type, data))
-        self._relay.mark(mark.conversation_key, user_keys, type, data)
+        self.relay.mark(mark.conversation_key, user_keys, type, data)
 
     def tell_here(self, key: str, user_keys: Iterable[str], event: Event) -> None:
         for user_key in user_keys:
@@ -377,7 +377,7 @@ class Router:
             key for key in keys if key not in self.sequencers or self.sequencers[key].size <= most
         ]
         self.news.show(user.key, user.name, last_seen, small)
-        self._relay.shown(user.key, user.name, last_seen, small[:MOST_SHOWN])
+        self.relay.shown(user.key, user.name, last_seen, small[:MOST_SHOWN])
 
     def _changed_elsewhere(self, user_key: str) -> None:
         """A user's seat on another node came, changed or went."""

@@ -24,7 +24,7 @@ class CloseCode(IntEnum):
 
     UNAUTHORIZED = (
         4001,
-        ("The token is missing, wrong or expired, or none came in time: sign in again."),
+        ("The token is missing, wrong, expired or revoked, or none came in time: sign in again."),
     )
     FORBIDDEN = 4003, "The token is good, but not for what was asked: do not ask again with it."
     PROTOCOL_ERROR = (

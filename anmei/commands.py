@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.errors import AnmeiError
 
 KINDS = ("direct", "group", "consultation", "system")
@@ -182,5 +183,12 @@ class TouchDevice(msgspec.Struct):
 
 
 Command = (
-    SendMessage | MoveMarks | CreateConversation | AddParticipants | RemoveParticipant | TouchDevice
+    SendMessage
+    | MoveMarks
+    | CreateConversation
+    | AddParticipants
+    | RemoveParticipant
+    | TouchDevice
+    | RevokeTokens
+    | SweepRevocations
 )

@@ -20,6 +20,8 @@ class Principal(msgspec.Struct, frozen=True):
     expires_at: int
     #: The token's own id, where it has one.
     token_id: str | None = None
+    #: When it was issued, in seconds since 1970, where the token says so.
+    issued_at: float | None = None
 
     @property
     def key(self) -> str:

@@ -128,6 +128,15 @@ class Settings(ServerSettings, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 200
+    limit_revocations: Annotated[
+        int,
+        about(
+            "ANMEI_LIMIT_REVOCATIONS",
+            "",
+            "Revocations of one tenant that may be in force at once; 0 is no limit.",
+            ge=0,
+        ),
+    ] = 10_000
 
     # The store
     db_readers: Annotated[

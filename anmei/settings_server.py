@@ -145,7 +145,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5
     jwt_max_lifetime: Annotated[
         int,
-        about("JWT_MAX_LIFETIME", "s", "The furthest `exp` that is accepted.", ge=60),
+        about("JWT_MAX_LIFETIME", "s", "The longest that a token may last.", ge=60),
     ] = 30 * 86_400
     api_key: Annotated[
         str,

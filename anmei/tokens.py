@@ -101,7 +101,7 @@ class TokenVerifier:
         user_id = _read_id(claims, "sub", None)
         tenant = _read_id(claims, "tenant", DEFAULT_TENANT)
         token_id = claims.get("jti")
-        if token_id is not None and not _is_text(token_id, MAX_TOKEN_ID_LENGTH):
+        if token_id is not None and not is_token_id(token_id):
             refuse(
                 f"the token's jti must be a string of 1 to {MAX_TOKEN_ID_LENGTH} printable "
                 "characters"
@@ -113,6 +113,7 @@ class TokenVerifier:
             name=_read_name(claims, user_id),
             expires_at=expires_at,
             token_id=token_id,
+            issued_at=_read_time(claims, "iat") if "iat" in claims else None,
         )
 
     def _check_times(self, claims: dict[str, Any], now: float) -> int:
@@ -130,6 +131,9 @@ class TokenVerifier:
         for name in ("iat", "nbf"):
             if name in claims and (begins := _read_time(claims, name)) > now + leeway:
                 refuse(f"the token's {name} is {begins - now:.0f} s in the future")
+        if "iat" in claims and expires_at > _read_time(claims, "iat") + lifetime + leeway:
+            # Or it would begin to hold some day, when what revoked it has been forgotten.
+            refuse(f"the token lasts longer than {lifetime} s (JWT_MAX_LIFETIME)")
         return int(expires_at)
 
     def _check_parties(self, claims: dict[str, Any]) -> None:
@@ -193,7 +197,8 @@ class TokenSigner:
             "tenant": tenant,
             "roles": roles,
             "name": name or user_id,
-            "iat": int(now),
+            # To the millisecond: a revocation of all tokens of a user may fall into this second.
+            "iat": round(now, 3),
             "exp": int(now) + ttl,
             "jti": new_id("tok"),
         }
@@ -221,6 +226,11 @@ def _show(value: object) -> str:
     if isinstance(value, str):
         return printable(value)
     return f"of type {type(value).__name__}"
+
+
+def is_token_id(value: object) -> bool:
+    """Whether this can be a token's `jti`."""
+    return _is_text(value, MAX_TOKEN_ID_LENGTH)
 
 
 def _is_text(value: object, length: int) -> bool:

@@ -12,6 +12,10 @@ from db.link import Row, execute, fetch_many, is_postgres, update_many
 #: The number of the PostgreSQL advisory lock under which conversations and users are made.
 _CREATING = 0x616E6D6570
 
+#: The number of the one under which revocations get their numbers, so that commit order is number
+#: order.
+_REVOKING = 0x616E6D6572
+
 _COLUMNS = (
     "pk, key, tenant, kind, title, owner_key, created_at, updated_at, last_seq, change_seq,"
     " meta_seq, members_version, participant_count"
@@ -45,7 +49,8 @@ class Batch:
     """One transaction at work.
 
     Locks are taken in one order by every process, so that none waits for another in a circle:
-    first the one under which things are made, then the conversations by primary key. Whatever
+    first the one for revocations, then the one under which things are made, then the conversations
+    by primary key. Whatever
     belongs to a conversation (its counters, participants and messages) is written only under
     the lock of its row. SQLite has one writer at a time anyway.
     """
@@ -59,6 +64,10 @@ class Batch:
         #: Conversation keys by the pairs of direct ones and by idempotency keys, of those found
         #: and made. A pair begins with `direct `, which no user key does.
         self.twins: dict[str, str] = {}
+
+    def lock_revoking(self) -> None:
+        if self.postgres:
+            execute(self.database, "SELECT pg_advisory_xact_lock(%s)", (_REVOKING,))
 
     def lock_creation(self) -> None:
         if self.postgres:

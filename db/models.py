@@ -228,6 +228,22 @@ class MessageRecipient(Model):
         )
 
 
+class Revocation(Model):
+    """Tokens that hold no longer (see `anmei.revocation`). Numbers are given in the order of the
+    commits and never twice, so whoever has seen one asks for those above it."""
+
+    pk = BigAutoField()
+    tenant = TextField()
+    subject = TextField(unique=True)
+    before = BigIntegerField()
+    created_at = BigIntegerField()
+    expires_at = BigIntegerField(index=True)
+
+    class Meta:
+        table_name = "revocations"
+        indexes = ((("tenant", "pk"), False),)
+
+
 class Device(Model):
     """A device that a user has connected with."""
 

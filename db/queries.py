@@ -20,6 +20,7 @@ from db.query_history import (
     ping,
 )
 from db.query_people import participants
+from db.query_revocations import revocations, revocations_since
 from db.query_unread import conversation_unread, unread
 
 __all__ = [
@@ -40,5 +41,7 @@ __all__ = [
     "now",
     "participants",
     "ping",
+    "revocations",
+    "revocations_since",
     "unread",
 ]

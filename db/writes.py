@@ -16,8 +16,15 @@ from anmei.commands import (
     SendMessage,
     TouchDevice,
 )
+from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.errors import AnmeiError, ErrorCode
-from db import write_conversations, write_marks, write_messages, write_people
+from db import (
+    write_conversations,
+    write_marks,
+    write_messages,
+    write_people,
+    write_revocations,
+)
 from db.audiences import Audiences
 from db.batch import Batch
 from db.link import execute, is_lost
@@ -67,6 +74,8 @@ def run_apart(
 
 
 def _lock(batch: Batch, commands: list[Command]) -> None:
+    if any(isinstance(command, RevokeTokens | SweepRevocations) for command in commands):
+        batch.lock_revoking()
     if any(isinstance(command, CreateConversation | AddParticipants) for command in commands):
         batch.lock_creation()
     keys = {key for key in map(_conversation, commands) if key is not None}
@@ -79,7 +88,7 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
 
 
 def _conversation(command: Command) -> str | None:
-    if isinstance(command, TouchDevice):
+    if isinstance(command, TouchDevice | RevokeTokens | SweepRevocations):
         return None
     if isinstance(command, CreateConversation):
         return command.key
@@ -133,4 +142,6 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     CreateConversation: write_conversations.create,
     AddParticipants: write_conversations.add,
     RemoveParticipant: write_conversations.remove,
+    RevokeTokens: write_revocations.revoke,
+    SweepRevocations: write_revocations.sweep,
 }

@@ -20,6 +20,7 @@ from handlers import (
     messages,
     metrics,
     pages,
+    revocations,
     tokens,
 )
 from handlers.access_log import log_request
@@ -48,6 +49,8 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
     (f"{V1}/unread", messages.Unread),
     (f"{V1}/tokens", tokens.Tokens),
+    (f"{V1}/tokens/revoke", revocations.RevokeToken),
+    (f"{V1}/tokens/revocations", revocations.RevokedList),
     (f"{WS}/stats", management.Stats),
     (f"{WS}/connections", management.Connections),
     (f"{WS}/users/{ID}/connections", management.UserConnections),

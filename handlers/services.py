@@ -10,6 +10,7 @@ from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.keyring import Keyring
 from actors.presence import Presence
+from actors.revocations import Revocations
 from actors.router import Router
 from anmei.settings import Settings
 from db.store import Store
@@ -29,6 +30,7 @@ class Services:
     presence: Presence
     router: Router
     keyring: Keyring
+    revocations: Revocations
     flusher: Flusher
     heartbeat: Heartbeat
     request_limit: RequestLimit

@@ -100,6 +100,7 @@ def test_a_token_says_who_holds_it() -> None:
         name="Alice Ångström",
         expires_at=int(NOW) + 3600,
         token_id="t1",
+        issued_at=int(NOW),
     )
 
 

@@ -17,6 +17,7 @@ from db.models import (
     Participant,
     Preference,
     Reaction,
+    Revocation,
     User,
 )
 from db.store import Store
@@ -37,6 +38,7 @@ TABLES = [
         Preference,
         Reaction,
         Audit,
+        Revocation,
     )
 ]
 

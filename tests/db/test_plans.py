@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from peewee import Database
 
+from anmei.commands_tokens import RevokeTokens
 from db import link, queries
 from db.audiences import Audiences
 from db.store import Store
 from db.writes import run
-from tests.db.chat import create, delivered, do, key, read, send, touch
+from tests.db.chat import NOW, create, delivered, do, key, read, send, touch
 
 
 @pytest.fixture
@@ -104,3 +105,32 @@ def test_what_a_user_owns_is_counted_by_an_index(
     plans = [plan for plan in filled.read(explained).result(20) if "owner_key = " in plan]
     assert len(plans) == 1
     assert "conversations_owner_key" in plans[0]
+
+
+REVOCATIONS: dict[str, Callable[[Database], Any]] = {
+    "follow": lambda db: queries.revocations_since(db, 3, 10),
+    "list": lambda db: queries.revocations(db, "acme", NOW, None, 5),
+    "revoke": lambda db: run(db, Audiences(), [revocation("new")]),
+}
+
+
+def revocation(id: str) -> RevokeTokens:
+    return RevokeTokens("acme", f"jti acme/{id}", 0, NOW, NOW + 1_000, most=1_000)
+
+
+@pytest.mark.parametrize("name", REVOCATIONS)
+def test_revocations_are_found_by_an_index(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    do(store, *[revocation(str(number)) for number in range(50)])
+
+    def explained(database: Database) -> list[str]:
+        if link.is_postgres(database):
+            link.execute(database, "SET enable_seqscan = off")
+        return explaining(monkeypatch, REVOCATIONS[name])(database)
+
+    plans = store.read(explained).result(20)
+    assert plans
+    for plan in plans:
+        assert "SCAN revocations" not in plan, plan
+        assert "Seq Scan" not in plan, plan
