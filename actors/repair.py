@@ -29,9 +29,9 @@ class Repair:
         self._store = store
         self._supervisor = supervisor
 
-    def fill(self, sequencer: Sequencer, upto: int) -> None:
-        """Reads what is above the sequencer's mark and up to `upto`, and hands it over."""
-        self._supervisor.spawn("fill", partial(self._read_hole, sequencer, upto))
+    def fill(self, sequencer: Sequencer) -> None:
+        """Reads what is above the sequencer's mark, and hands it over."""
+        self._supervisor.spawn("fill", partial(self._read_hole, sequencer))
 
     def check_later(self, keys: Iterable[str], sequencers: Mapping[str, Sequencer]) -> None:
         """Compares these conversations with the store once every other node knows who is here.
@@ -58,10 +58,10 @@ class Repair:
         finally:
             self._settling = False
 
-    async def _read_hole(self, sequencer: Sequencer, upto: int) -> None:
+    async def _read_hole(self, sequencer: Sequencer) -> None:
         try:
-            changes, audience = await asyncio.wrap_future(
-                self._store.read(queries.hole, sequencer.key, sequencer.mark, upto)
+            backlog, audience = await asyncio.wrap_future(
+                self._store.read(queries.hole, sequencer.key, sequencer.mark)
             )
         except (StoreUnavailable, AnmeiError) as error:
             # Somebody may be waiting for this: it is asked again until it is answered.
@@ -69,7 +69,7 @@ class Repair:
             sequencer.retry()
             return
         sequencer.filled(
-            [Change(sequencer.key, seq, type, data, audience) for seq, type, data in changes], upto
+            [Change(sequencer.key, *event, audience) for event in backlog.events], backlog.head
         )
 
     async def _compare(self, sequencers: Mapping[str, Sequencer]) -> None:

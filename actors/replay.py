@@ -1,34 +1,46 @@
 """Replay: bringing a device up to where its conversations are, then letting it live.
 
-The rule that makes it whole: in one step without waiting, the mark of the conversation's sequencer
-is taken and the device begins to hold what the sequencer delivers. Everything up to the mark is in
-the store and is read there; everything above it is held, and follows. Nothing falls between and
-nothing comes twice.
+The rule that makes it whole: the device begins to hold what the sequencer delivers *before* the
+store is read, and it is read up to its end, wherever that is by then. What is read is sent; once
+the sequencer has reached that end too, what is held up to there is let go, and what is held above
+it follows. Nothing falls between, nothing comes twice, and a message that is changed meanwhile
+cannot move out of the part that is read without being held instead.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.counters import Counters
 from actors.device import Device, Held
 from anmei.event import Event
 from anmei.ids import id_of, make_key
 from db import queries
+from db.shapes import MESSAGE_EVENTS, message_event
 from db.store import Store
 
 PAGE = 200  # numbers of one read, of one conversation or of several together
 RESET_PAGE = 50  # events of the newest page that a reset is answered with
 
 
-class Span(NamedTuple):
-    """What a conversation's replay must cover: above `place`, up to `upto`."""
+class Span:
+    """A conversation's replay: what it begins above, and what was sent of it."""
 
-    key: str
-    place: int
-    upto: int
-    #: Where what goes out meanwhile waits.
-    held: Held
+    __slots__ = ("begun", "count", "far", "held", "key", "place", "reset", "sent", "whole")
+
+    def __init__(self, key: str, place: int, mark: int, held: Held) -> None:
+        self.key = key
+        #: What `from` says, how far events were sent, and up to where every message was.
+        self.begun = self.place = self.whole = place
+        #: How far behind it was; below 0 for a place that the store has never had.
+        self.far = mark - place
+        #: Where what goes out meanwhile waits.
+        self.held = held
+        self.count = 0
+        self.reset = False
+        #: The `seq` of messages above `whole` that were sent: met on a later page once more, since
+        #: they were changed meanwhile, they are new no longer.
+        self.sent: set[int] = set()
 
 
 class Replay:
@@ -61,7 +73,7 @@ class Replay:
                 continue  # not, or no longer, one of the user's: not reported either
             if place == sequencer.mark:
                 device.release(key)
-                self._told(key, place, place, 0, reset=False)
+                self._report[id_of(key)] = {"from": place, "to": place, "count": 0, "reset": False}
             else:
                 spans.append(Span(key, place, sequencer.mark, device.hold(key)))
         device.attached = True
@@ -72,88 +84,109 @@ class Replay:
         small: list[Span] = []
         numbers = 0
         for span in self.begin():
-            distance = span.upto - span.place
-            if not 0 < distance <= min(PAGE, self._limit):
+            if not 0 < span.far <= min(PAGE, self._limit):
                 await self._large(span)
                 continue
-            if numbers + distance > PAGE:
+            if numbers + span.far > PAGE:
                 await self._small(small)
                 small, numbers = [], 0
             small.append(span)
-            numbers += distance
+            numbers += span.far
         await self._small(small)
         return self._report
 
     async def _small(self, spans: list[Span]) -> None:
         """Conversations whose backlogs fit into one read together."""
-        wanted = [(span.key, span.place, span.upto) for span in spans]
+        wanted = [(span.key, span.place) for span in spans]
         if not wanted or self._device.closed:
             return
         pages = await asyncio.wrap_future(self._store.read(queries.changes_many, wanted, PAGE))
         for span in spans:
-            count = await self._push(span, pages[span.key])
-            await self._catch_up(span, span.upto, count, reset=False)
+            complete = await self._push(span, pages[span.key], PAGE)
+            await self._catch_up(span, complete)
 
     async def _large(self, span: Span) -> None:
         """A conversation whose backlog takes several reads, or is answered with a reset: one over
         the limit, or a place that the store has never had (a backup was restored since)."""
-        key, place, upto, held = span
-        if 0 < upto - place <= self._limit:
-            await self._catch_up(span, place, 0, reset=False)
+        if span.far > 0 and (span.far <= self._limit or await self._few(span)):
+            await self._catch_up(span, complete=False)
             return
         self._counters.resets += 1
-        newest = await asyncio.wrap_future(
-            self._store.read(queries.newest, key, upto, min(RESET_PAGE, self._limit))
-        )
-        begun = newest[0][0] - 1 if newest else upto
-        count = await self._push(span, newest)
-        await self._catch_up(Span(key, begun, upto, held), upto, count, reset=True)
+        most = min(RESET_PAGE, self._limit)
+        begun, newest = await asyncio.wrap_future(self._store.read(queries.newest, span.key, most))
+        span.reset, span.begun, span.place, span.whole = True, begun, begun, begun
+        complete = await self._push(span, newest, most + 2)
+        await self._catch_up(span, complete)
 
-    async def _catch_up(self, span: Span, reached: int, count: int, *, reset: bool) -> None:
-        """From `reached` on: what is left of the span, what was held meanwhile, and where more
-        came than may be held, what the store has of it; then the conversation is live.
+    async def _few(self, span: Span) -> bool:
+        """Whether the numbers that were missed are those of few messages, changed often."""
+        found = await asyncio.wrap_future(
+            self._store.read(queries.distance, span.key, span.place, self._limit + 1)
+        )
+        return found <= self._limit
+
+    async def _catch_up(self, span: Span, complete: bool) -> None:
+        """What the store has above the span's place, unless it is `complete`, then what was held
+        meanwhile, and where more came than may be held, what the store has of it; then the
+        conversation is live.
 
         A user who is put out, even one who is let in again at once, ends it: the membership that
         this was for is over, and what is his from then on he is sent live.
         """
-        device, key, upto = self._device, span.key, span.upto
+        device, key = self._device, span.key
         while True:
-            while reached < upto and device.holds(key, span.held):
+            while not complete and device.holds(key, span.held):
                 page = await asyncio.wrap_future(
-                    self._store.read(queries.changes, key, reached, upto, PAGE)
+                    self._store.read(queries.changes, key, span.place, PAGE)
                 )
-                count += await self._push(span, page)
-                reached = page[-1][0] if len(page) == PAGE else upto
+                complete = await self._push(span, page, PAGE)
+            # What was read and has not gone out here yet must not do so behind the replay.
+            sequencer = device.conversations.get(key)
+            if sequencer is not None and device.holds(key, span.held):
+                await sequencer.reached(span.place)
             while device.holds(key, span.held) and span.held.events:
                 await device.room()
                 taken = device.next_held(span.held) if device.holds(key, span.held) else None
-                if taken is not None:
-                    reached, event = taken
+                if taken is not None and taken[0] > span.place:
+                    span.whole, event = taken
+                    span.place = span.whole
                     device.push(event)
-                    count += 1
+                    span.count += 1
             if not device.holds(key, span.held):
                 return
             if not span.held.overflown:
                 break
-            upto = device.conversations[key].mark
-            span = span._replace(held=device.hold(key))
+            span.held = device.hold(key)
+            complete = False
         device.release(key)
-        self._told(key, span.place, max(reached, upto), count, reset=reset)
+        self._report[id_of(key)] = {
+            "from": span.begun,
+            "to": span.place,
+            "count": span.count,
+            "reset": span.reset,
+        }
 
-    async def _push(self, span: Span, page: list[queries.Event]) -> int:
-        """Sends a page as fast as the device reads. Returns how many events went out."""
-        device, count = self._device, 0
-        for _, type, data in page:
+    async def _push(self, span: Span, page: queries.Backlog, size: int) -> bool:
+        """Sends a page of at most `size` events as fast as the device reads. Returns whether that
+        was all there is; the span's place is then where the store ended."""
+        device, before = self._device, span.count
+        for number, type, data in page.events:
             await device.room()
             if not device.holds(span.key, span.held):
                 break
+            if type in MESSAGE_EVENTS:
+                seq = data["seq"]
+                type = message_event(seq, seq if seq in span.sent else span.whole)
+                span.sent.add(seq)
             device.push(Event.of(type, data))
-            count += 1
-        self._counters.replayed += count
-        return count
-
-    def _told(self, key: str, begun: int, upto: int, count: int, *, reset: bool) -> None:
-        self._report[id_of(key)] = {"from": begun, "to": upto, "count": count, "reset": reset}
+            span.place = number
+            span.count += 1
+        self._counters.replayed += span.count - before
+        if len(page.events) >= size:
+            return False
+        span.place = span.whole = max(span.place, page.head)
+        span.sent.clear()
+        return True
 
 
 def keyed(device: Device, positions: Mapping[str, int]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from actors.device import Device, fan_out
 from anmei.commands import Change
 from anmei.event import Event
 from anmei.ids import id_of
+from db.shapes import MESSAGE_EVENTS, message_event
 
 HOLE_PATIENCE = 0.1  # seconds that an early event waits for those before it
 MOST_EARLY = 1_000  # events that may wait; past it the hole is read at once
@@ -50,11 +51,11 @@ class Sequencer:
         *,
         loop: asyncio.AbstractEventLoop,
         seats: Callable[[str, Iterable[str]], Iterable[Device]],
-        fill: Callable[["Sequencer", int], None],
+        fill: Callable[["Sequencer"], None],
         counters: Counters,
     ) -> None:
         """`seats(key, user_keys)` yields the devices here of those users that listen to `key`;
-        `fill(sequencer, upto)` reads what is missing and calls `filled`, or `retry`."""
+        `fill(sequencer)` reads what is above the mark and calls `filled`, or `retry`."""
         self.key = key
         self.mark = mark
         self.devices: dict[Device, None] = {}
@@ -105,16 +106,22 @@ class Sequencer:
             self.expect(number)
             await future
 
-    def filled(self, changes: Iterable[Change], upto: int) -> None:
-        """The store's answer: all that is in it above the mark and up to `upto`, ascending.
+    def filled(self, changes: Iterable[Change], head: int) -> None:
+        """The store's answer: all that it has above the mark, ascending, and its last number.
 
-        Numbers that are in neither were taken over by a later change of the same message.
+        Numbers up to `head` that are in neither were taken over by a later change of the same
+        message. The mark may have moved since it was asked, and it alone says what is new here.
         """
+        begun = self.mark
         for change in changes:
             if change.change_seq > self.mark:
+                if change.type in MESSAGE_EVENTS:
+                    change.type = message_event(change.data["seq"], begun)
                 self._deliver(change)
-        self.mark = max(self.mark, upto)
+        self.mark = max(self.mark, head)
         self._go_on()
+        if self.mark < self._expected:
+            self.retry()
 
     def retry(self) -> None:
         """The store could not be read: ask again in a moment."""
@@ -191,7 +198,7 @@ class Sequencer:
         self._timer = None
         if self.mark < self._expected:
             self._counters.holes += 1
-            self._fill(self, self._expected)
+            self._fill(self)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -8,11 +8,13 @@ from db.query_heads import (
     heads,
 )
 from db.query_history import (
+    Backlog,
     Event,
     audience,
     changed_since,
     changes,
     changes_many,
+    distance,
     history,
     hole,
     newest,
@@ -25,6 +27,7 @@ from db.query_unread import conversation_unread, unread
 
 __all__ = [
     "AttachView",
+    "Backlog",
     "Event",
     "Place",
     "attach_view",
@@ -34,6 +37,7 @@ __all__ = [
     "changes_many",
     "conversation",
     "conversation_unread",
+    "distance",
     "heads",
     "history",
     "hole",

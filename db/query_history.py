@@ -1,7 +1,7 @@
 """What happened in a conversation: its messages and changes."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import Database
 
@@ -26,27 +26,70 @@ _TEXTS = (
 )
 
 
-def changes(
-    database: Database, conversation_key: str, after: int, upto: int | None, limit: int
-) -> list[Event]:
-    """The first `limit` events with `after` < change_seq <= `upto` (None: all there are),
-    ascending. What was changed again later appears only with its latest number."""
+class Backlog(NamedTuple):
+    """What a conversation has above a number, as of one moment."""
+
+    events: list[Event]
+    #: The conversation's last number at that moment. Where the events are fewer than was asked
+    #: for they are all there is up to it: whoever holds them holds every message up to it.
+    head: int
+
+
+def changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
+    """The first `limit` events with change_seq > `after`, ascending. What was changed again later
+    appears only with its latest number, as `new_message` where its `seq` is above `after` too.
+
+    There is no upper end, on purpose: a message that is changed while somebody reads up to an end
+    would pass that end, and be missed by whoever takes it for one that he holds.
+    """
     with snapshot(database):
-        return _changes(database, conversation_key, after, upto, limit)
+        return _changes(database, conversation_key, after, limit)
 
 
 def changes_many(
-    database: Database, wanted: Sequence[tuple[str, int, int | None]], limit: int
-) -> dict[str, list[Event]]:
-    """`changes` for several conversations `(conversation_key, after, upto)` as of one moment."""
+    database: Database, wanted: Sequence[tuple[str, int]], limit: int
+) -> dict[str, Backlog]:
+    """`changes` for several conversations `(conversation_key, after)` as of one moment."""
     with snapshot(database):
-        return {key: _changes(database, key, after, upto, limit) for key, after, upto in wanted}
+        return {key: _changes(database, key, after, limit) for key, after in wanted}
 
 
-def newest(database: Database, conversation_key: str, upto: int | None, limit: int) -> list[Event]:
-    """The last `limit` events up to `upto` (None: all there are), ascending."""
+def distance(database: Database, conversation_key: str, after: int, most: int) -> int:
+    """How many messages have a change_seq > `after`; not counted further than `most`."""
+    rows = fetch(
+        database,
+        "SELECT count(*) FROM (SELECT 1 FROM messages AS m WHERE m.conversation ="
+        " (SELECT pk FROM conversations WHERE key = %s) AND m.change_seq > %s LIMIT %s) AS found",
+        (conversation_key, _within(after, 0), most),
+    )
+    return int(rows[0][0])
+
+
+def newest(database: Database, conversation_key: str, limit: int) -> tuple[int, Backlog]:
+    """The last `limit` messages by their `seq`, as they are now, and the number that the page
+    begins above. The events ascend by change_seq."""
     with snapshot(database):
-        return _changes(database, conversation_key, 0, upto, limit, backwards=True)
+        head, row = _head(database, conversation_key)
+        seqs: list[Row] = []
+        if row is not None:
+            seqs = fetch(
+                database,
+                "SELECT seq FROM messages WHERE conversation = %s ORDER BY seq DESC LIMIT %s",
+                (row[1], limit),
+            )
+        events: list[Event] = []
+        begun = seqs[-1][0] - 1 if seqs else 0
+        if row is not None:
+            found = fetch(
+                database,
+                f"SELECT {shapes.MESSAGE_COLUMNS} FROM messages"
+                " WHERE conversation = %s AND seq > %s ORDER BY change_seq",
+                (row[1], begun),
+            )
+            events = _events(database, conversation_key, found, row, begun, limit + 1)
+    if not seqs and events:
+        begun = events[0][0] - 1
+    return begun, Backlog(events, head)
 
 
 def history(
@@ -82,11 +125,9 @@ def history(
     return {"messages": [shapes.message(row, conversation_id) for row in rows], "has_more": more}
 
 
-def hole(
-    database: Database, conversation_key: str, after: int, upto: int
-) -> tuple[list[Event], Audience]:
-    """`changes` without a limit, and who is in the conversation now."""
-    found = changes(database, conversation_key, after, upto, _LAST)
+def hole(database: Database, conversation_key: str, after: int) -> tuple[Backlog, Audience]:
+    """All `changes`, and who is in the conversation now."""
+    found = changes(database, conversation_key, after, _LAST)
     return found, audience(database, conversation_key) or Audience(0, frozenset())
 
 
@@ -129,40 +170,45 @@ def ping(database: Database) -> bool:
     return fetch(database, "SELECT 1") == [(1,)]
 
 
-def _changes(
-    database: Database,
-    conversation_key: str,
-    after: int,
-    upto: int | None,
-    limit: int,
-    *,
-    backwards: bool = False,
-) -> list[Event]:
-    rows = fetch(
-        database,
-        f"SELECT c.meta_seq, {query_heads.PUBLIC} FROM conversations AS c WHERE c.key = %s",
-        (conversation_key,),
-    )
-    if not rows:
-        return []
-    ((meta_seq, *row),) = rows
-    last = _within(upto, _LAST)
+def _changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
+    head, row = _head(database, conversation_key)
+    if row is None:
+        return Backlog([], 0)
     first = _within(after, 0)
     found = fetch(
         database,
         f"SELECT {shapes.MESSAGE_COLUMNS} FROM messages"
-        " WHERE conversation = %s AND change_seq > %s AND change_seq <= %s"
-        f" ORDER BY change_seq {'DESC' if backwards else 'ASC'} LIMIT %s",
-        (row[0], first, last, limit),
+        " WHERE conversation = %s AND change_seq > %s ORDER BY change_seq LIMIT %s",
+        (row[1], first, limit),
     )
-    events = [
-        shapes.message_change(shapes.message(each, id_of(conversation_key))) for each in found
-    ]
-    if first < meta_seq <= last:
-        data = shapes.conversation_change(meta_seq, query_heads.public(database, tuple(row)))
+    return Backlog(_events(database, conversation_key, found, row, first, limit), head)
+
+
+def _head(database: Database, conversation_key: str) -> tuple[int, Row | None]:
+    """The conversation's last number, and `(meta_seq, *query_heads.PUBLIC)`, None where it is
+    not there."""
+    rows = fetch(
+        database,
+        f"SELECT c.change_seq, c.meta_seq, {query_heads.PUBLIC} FROM conversations AS c"
+        " WHERE c.key = %s",
+        (conversation_key,),
+    )
+    return (rows[0][0], rows[0][1:]) if rows else (0, None)
+
+
+def _events(
+    database: Database, conversation_key: str, found: list[Row], row: Row, after: int, limit: int
+) -> list[Event]:
+    """The first `limit` of these messages and the conversation's own change, where that is above
+    `after`, ascending."""
+    conversation_id = id_of(conversation_key)
+    events = [shapes.message_change(shapes.message(each, conversation_id), after) for each in found]
+    meta_seq = row[0]
+    if after < meta_seq and (len(found) < limit or meta_seq < events[-1][0]):
+        data = shapes.conversation_change(meta_seq, query_heads.public(database, row[1:]))
         events.append((meta_seq, "conversation_updated", data))
-    events.sort(key=lambda event: event[0])
-    return events[-limit:] if backwards else events[:limit]
+        events.sort(key=lambda event: event[0])
+    return events[:limit]
 
 
 def _fitting(

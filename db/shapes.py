@@ -11,6 +11,9 @@ from db.link import Row
 #: The first participants that a head or a changed conversation shows.
 SHOWN_PARTICIPANTS = 50
 
+#: The events that carry a message.
+MESSAGE_EVENTS = ("new_message", "message_updated")
+
 MESSAGE_COLUMNS = (
     "id, seq, change_seq, sender_id, sender_name, sender_type, message_type, content,"
     " is_important, priority, reply_to, extra_metadata, client_msg_id, created_at, edited_at,"
@@ -54,11 +57,19 @@ def message(row: Row, conversation_id: str) -> dict[str, Any]:
     }
 
 
-def message_change(message: dict[str, Any]) -> tuple[int, str, dict[str, Any]]:
-    """The event that a message is now: `(change_seq, type, data)`."""
+def message_event(seq: int, place: int) -> str:
+    """Which of the two a message is to somebody who holds all numbers up to `place`."""
+    return "new_message" if seq > place else "message_updated"
+
+
+def message_change(
+    message: dict[str, Any], place: int | None = None
+) -> tuple[int, str, dict[str, Any]]:
+    """The event that a message is now, `(change_seq, type, data)`, to somebody who holds all
+    numbers up to `place`, or (None) all but this one."""
     change_seq = message["change_seq"]
-    new = change_seq == message["seq"]
-    return change_seq, "new_message" if new else "message_updated", message
+    held = change_seq - 1 if place is None else place
+    return change_seq, message_event(message["seq"], held), message
 
 
 def conversation(

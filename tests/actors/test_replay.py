@@ -14,6 +14,7 @@ from actors.replay import Replay
 from actors.sequencer import Sequencer
 from anmei.commands import Audience, Change, CreateConversation, Outcome, SendMessage
 from anmei.ids import new_id
+from db import queries
 from db.store import Store
 from tests.actors.kit import Wire, make_device, tick
 
@@ -28,14 +29,23 @@ class Room:
         self.device = device
         self.wire = wire
         self.count = 0
+        self.tasks = asyncio.get_running_loop()
         self.counters = Counters()
         self.sequencer = Sequencer(
             KEY,
             0,
             loop=asyncio.get_running_loop(),
             seats=lambda key, users: [device] if "default/ada" in users else [],
-            fill=lambda sequencer, upto: None,
+            fill=lambda sequencer: self.tasks.create_task(self._fill()),
             counters=self.counters,
+        )
+
+    async def _fill(self) -> None:
+        backlog, audience = await asyncio.wrap_future(
+            self.store.read(queries.hole, KEY, self.sequencer.mark)
+        )
+        self.sequencer.filled(
+            [Change(KEY, *event, audience) for event in backlog.events], backlog.head
         )
 
     async def write(self, number: int = 1) -> list[Change]:

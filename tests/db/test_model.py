@@ -175,7 +175,7 @@ def judge(store: Store, batches: list[list[tuple[Any, ...]]], prefix: str) -> No
             assert marks == room["marks"].get(user, [0, 0])
             assert head["unread"] == model.unread(room, user)
             assert head["participant_count"] == len(room["members"])
-        events = store.read(queries.changes, name, 0, None, 1_000).result(10)
+        events = store.read(queries.changes, name, 0, 1_000).result(10).events
         sent = [event[0] for event in events if event[1] == "new_message"]
         assert sent == [message[0] for message in room["messages"]]
         assert max(event[0] for event in events) == room["last"]

@@ -69,20 +69,26 @@ def test_history_is_for_members(store: Store, room: str) -> None:
     )
 
 
+def numbers(backlog: queries.Backlog) -> list[tuple[int, str]]:
+    assert all(data["change_seq"] == number for number, _, data in backlog.events)
+    return [(number, type) for number, type, _ in backlog.events]
+
+
 def test_changes_merge_messages_and_the_conversations_own(store: Store, room: str) -> None:
-    def found(after: int, upto: int | None, limit: int = 100) -> list[tuple[int, str]]:
-        events = store.read(queries.changes, key(room), after, upto, limit).result(10)
-        assert all(data["change_seq"] == number for number, _, data in events)
-        return [(number, type) for number, type, _ in events]
+    def found(after: int, limit: int = 100) -> list[tuple[int, str]]:
+        backlog = store.read(queries.changes, key(room), after, limit).result(10)
+        assert backlog.head == 8
+        return numbers(backlog)
 
     message, changed = "new_message", "conversation_updated"
-    assert found(3, 6) == [(4, message), (5, changed), (6, message)]
-    assert found(0, None) == [(n, changed if n == 5 else message) for n in range(2, 9)]
-    assert found(0, None, 4) == [(2, message), (3, message), (4, message), (5, changed)]
-    assert found(4, 5, 1) == [(5, changed)]
-    assert found(8, None) == []
-    assert store.read(queries.changes, key("nowhere"), 0, None, 9).result(10) == []
-    ((_, _, data),) = store.read(queries.changes, key(room), 4, 5, 9).result(10)
+    assert found(3, 3) == [(4, message), (5, changed), (6, message)]
+    assert found(0) == [(n, changed if n == 5 else message) for n in range(2, 9)]
+    assert found(0, 4) == [(2, message), (3, message), (4, message), (5, changed)]
+    assert found(0, 3) == [(2, message), (3, message), (4, message)]
+    assert found(4, 1) == [(5, changed)]
+    assert found(8) == []
+    assert store.read(queries.changes, key("nowhere"), 0, 9).result(10) == ([], 0)
+    ((_, _, data),) = store.read(queries.changes, key(room), 4, 1).result(10).events
     assert data["conversation_id"] == room
     assert [who["user_id"] for who in data["conversation"]["participants"]] == ["ann", "bob", "cid"]
 
@@ -92,29 +98,52 @@ def test_changes_are_the_same_events_that_were_handed_out_live(store: Store) -> 
     outcomes = do(store, *[send("live", "ann", str(n)) for n in range(3)])
     outcomes += do(store, remove("live", "ann", "bob"))
     live = [(c.change_seq, c.type, c.data) for outcome in outcomes for c in outcome.changes]
-    assert store.read(queries.changes, key("live"), 1, None, 99).result(10) == live
+    assert store.read(queries.changes, key("live"), 1, 99).result(10) == (live, 5)
 
 
-def test_the_newest_page_ascends_and_ends_at_the_mark(store: Store, room: str) -> None:
-    def found(upto: int | None, limit: int) -> list[int]:
-        events = store.read(queries.newest, key(room), upto, limit).result(10)
-        return [number for number, _, _ in events]
+def test_the_newest_page_ascends_and_begins_above_a_number(store: Store, room: str) -> None:
+    def found(limit: int) -> tuple[int, list[int]]:
+        begun, backlog = store.read(queries.newest, key(room), limit).result(10)
+        assert backlog.head == 8
+        return begun, [number for number, _ in numbers(backlog)]
 
-    assert found(None, 3) == [6, 7, 8]
-    assert found(None, 4) == [5, 6, 7, 8]
-    assert found(6, 2) == [5, 6]
-    assert found(None, 99) == [2, 3, 4, 5, 6, 7, 8]
+    assert found(3) == (5, [6, 7, 8])
+    assert found(4) == (3, [4, 5, 6, 7, 8])
+    assert found(99) == (1, [2, 3, 4, 5, 6, 7, 8])
+
+
+def test_the_newest_page_of_a_conversation_without_messages_is_the_conversation(
+    store: Store,
+) -> None:
+    reply(store, create("empty", "ann"))
+    begun, backlog = store.read(queries.newest, key("empty"), 9).result(10)
+    assert (begun, numbers(backlog), backlog.head) == (0, [(1, "conversation_updated")], 1)
+    assert store.read(queries.newest, key("nowhere"), 9).result(10) == (0, ([], 0))
 
 
 def test_changes_of_many_come_from_one_moment(store: Store, room: str) -> None:
     reply(store, create("two", "ann"))
-    wanted = [(key(room), 7, None), (key("two"), 0, 9), (key("nowhere"), 0, None)]
+    wanted = [(key(room), 7), (key("two"), 0), (key("nowhere"), 0)]
     found = store.read(queries.changes_many, wanted, 10).result(10)
-    assert {name: [event[0] for event in events] for name, events in found.items()} == {
+    assert {name: [event[0] for event in backlog.events] for name, backlog in found.items()} == {
         key(room): [8],
         key("two"): [1],
         key("nowhere"): [],
     }
+
+
+def test_how_far_behind_somebody_is_is_not_counted_to_the_end(store: Store, room: str) -> None:
+    def found(after: int, most: int) -> int:
+        return store.read(queries.distance, key(room), after, most).result(10)
+
+    assert [found(0, 99), found(3, 99), found(8, 99), found(0, 4), found(2**80, 4)] == [
+        6,
+        4,
+        0,
+        4,
+        0,
+    ]
+    assert store.read(queries.distance, key("nowhere"), 0, 9).result(10) == 0
 
 
 def test_what_moved_on_is_found_among_very_many(store: Store, room: str) -> None:

@@ -59,7 +59,7 @@ def test_two_nodes_number_without_gap_repeat_or_deadlock(
     for room in ROOMS:
         found = numbers[key(room)]
         assert sorted(found) == list(range(2, len(found) + 2))
-        events = stores[1].read(queries.changes, key(room), 1, None, 10_000).result(20)
+        events = stores[1].read(queries.changes, key(room), 1, 10_000).result(20).events
         assert [event[0] for event in events] == sorted(found)
 
 
