@@ -92,13 +92,15 @@ class Participant(Model):
 
 
 class MarkMove(Model):
-    """When a participant's marks came to be at these places. The last moves of each are kept, in
-    a ring of slots."""
+    """When a participant's marks moved, and over what: above the first number, up to the second.
+    The last moves of each participant are kept, in a ring of slots."""
 
     conversation = ForeignKeyField(Conversation, column_name="conversation", index=False)
     user_key = TextField()
     slot = IntegerField()
+    delivered_from = BigIntegerField()
     delivered_seq = BigIntegerField()
+    read_from = BigIntegerField()
     read_seq = BigIntegerField()
     at = BigIntegerField()
 

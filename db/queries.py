@@ -23,6 +23,7 @@ from db.query_history import (
 )
 from db.query_people import participants
 from db.query_revocations import revocations, revocations_since
+from db.query_status import message_status
 from db.query_unread import conversation_unread, unread
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "heads",
     "history",
     "hole",
+    "message_status",
     "newest",
     "now",
     "participants",

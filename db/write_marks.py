@@ -11,16 +11,30 @@ from db.query_unread import COUNTS
 
 #: A mark that moves further than this tells only the senders of the last messages it covers.
 MAX_COVERED = 1_000
+#: How many moves of each participant are kept with their times, and in conversations of how many.
+KEPT_MOVES = 64
+MOST_TIMED = 200
+
+_MOVES = (
+    "INSERT INTO mark_moves (conversation, user_key, slot, delivered_from, delivered_seq,"
+    " read_from, read_seq, at) VALUES {values} ON CONFLICT (conversation, user_key, slot)"
+    " DO UPDATE SET delivered_from = excluded.delivered_from,"
+    " delivered_seq = excluded.delivered_seq, read_from = excluded.read_from,"
+    " read_seq = excluded.read_seq, at = excluded.at"
+)
 
 
 class _Person:
     """One participant's marks, before and while the commands move them."""
 
-    def __init__(self, place: Place, user_key: str, delivered: int, read: int) -> None:
+    def __init__(self, place: Place, user_key: str, delivered: int, read: int, moves: int) -> None:
         self.place = place
         self.user_key = user_key
         self.old_delivered = self.delivered = delivered
         self.old_read = self.read = read
+        #: How many moves were written down, and when this one was made.
+        self.moves = moves
+        self.at = 0
         #: None until it is asked for: only reading changes it.
         self.unread: int | None = None
         self.senders: set[str] = set()
@@ -69,6 +83,7 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
         wanted = [seqs.get((place.pk, id), 0) for id in command.message_ids]
         seq = min(place.last_seq, max(command.seq or 0, *wanted, 0))
         if person.move(seq, command.read):
+            person.at = command.at
             last_moves[place.pk, command.user_key] = number
         if command.device_id is not None and seq > 0:
             device = (place.pk, command.user_key, command.device_id)
@@ -107,14 +122,14 @@ def _people(batch: Batch, commands: list[MoveMarks]) -> dict[_Key, _Person]:
     rows = fetch_many(
         batch.database,
         "WITH w (conversation, user_key) AS (VALUES {values})"
-        " SELECT w.conversation, w.user_key, p.last_delivered_seq, p.last_read_seq"
-        " FROM w CROSS JOIN participants AS p WHERE p.conversation = w.conversation"
+        " SELECT w.conversation, w.user_key, p.last_delivered_seq, p.last_read_seq,"
+        " p.moves FROM w CROSS JOIN participants AS p WHERE p.conversation = w.conversation"
         " AND p.user_key = w.user_key AND p.active = TRUE",
         list(keys),
     )
     return {
-        (pk, user_key): _Person(keys[pk, user_key], user_key, delivered, read)
-        for pk, user_key, delivered, read in rows
+        (pk, user_key): _Person(keys[pk, user_key], user_key, *marks)
+        for pk, user_key, *marks in rows
     }
 
 
@@ -131,12 +146,27 @@ def _seqs(batch: Batch, commands: list[MoveMarks]) -> dict[tuple[int, str], int]
 
 
 def _write(batch: Batch, moved: list[_Person]) -> None:
+    """Write the marks, and in conversations that are small enough also when they moved."""
+    timed = [p for p in moved if p.place.participant_count <= MOST_TIMED]
+    insert_many(
+        batch.database,
+        _MOVES,
+        [
+            (
+                *(p.place.pk, p.user_key, p.moves % KEPT_MOVES),
+                *(p.old_delivered, p.delivered, p.old_read, p.read, p.at),
+            )
+            for p in timed
+        ],
+    )
+    for person in timed:
+        person.moves += 1
     update_many(
         batch.database,
         "participants",
         ("conversation", "user_key"),
-        ("last_delivered_seq", "last_read_seq"),
-        [(p.delivered, p.read, p.place.pk, p.user_key) for p in moved],
+        ("last_delivered_seq", "last_read_seq", "moves"),
+        [(p.delivered, p.read, p.moves, p.place.pk, p.user_key) for p in moved],
     )
 
 

@@ -15,7 +15,9 @@ def up(migrator: SchemaMigrator, database: Database) -> None:
         " conversation BIGINT NOT NULL REFERENCES conversations (pk),"
         f" user_key {key} NOT NULL,"
         " slot INTEGER NOT NULL,"
+        " delivered_from BIGINT NOT NULL,"
         " delivered_seq BIGINT NOT NULL,"
+        " read_from BIGINT NOT NULL,"
         " read_seq BIGINT NOT NULL,"
         " at BIGINT NOT NULL,"
         " PRIMARY KEY (conversation, user_key, slot))",

@@ -14,6 +14,8 @@ from db.store import Store
 from db.writes import run
 from tests.db.chat import NOW, create, delivered, do, key, read, send, touch
 
+STATUS = "msg_whose_status_is_asked"
+
 
 @pytest.fixture
 def filled(store: Store) -> Store:
@@ -23,6 +25,7 @@ def filled(store: Store) -> Store:
         do(store, create(f"room{number}", *random.Random(number).sample(users, 12), "u0"))
     for number in range(40):
         do(store, *[send(f"room{number}", "u0") for _ in range(150)])
+    do(store, send("room3", "u0", message_id=STATUS))
     return store
 
 
@@ -59,6 +62,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "distance": lambda db: queries.distance(db, key("room3"), 20, 50),
     "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
     "unread": lambda db: queries.unread(db, key("u3")),
+    "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
     "writes": lambda db: run(
