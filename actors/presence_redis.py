@@ -310,11 +310,12 @@ class RedisPresence:
     def _read_soon(self, node_id: str, epoch: str, version: int) -> None:
         """Has the node's hash read, which is at this version at least, or will be."""
         if node_id not in self._held:
-            self._held[node_id] = []
-            self._supervisor.spawn("presence read", partial(self._read, node_id, epoch, version))
+            held = self._held[node_id] = []
+            work = partial(self._read, node_id, epoch, version, held)
+            self._supervisor.spawn("presence read", work)
 
-    async def _read(self, node_id: str, epoch: str, version: int) -> None:
-        held = self._held[node_id]
+    async def _read(self, node_id: str, epoch: str, version: int, held: list[Envelope]) -> None:
+        """`held` stands for the node while this is of use: dropped meanwhile, it is not."""
         try:
             for attempt in range(READ_TRIES):
                 part = await self._keys.read(node_id)

@@ -197,6 +197,15 @@ async def test_what_the_bus_lost_is_read_again(nodes, redis_server):
     assert online(bob) == 134
 
 
+async def test_a_node_that_leaves_when_it_is_about_to_be_read_is_not_read(nodes):
+    bob = await nodes.start("node_b")
+    word = {"kind": "presence", "node": "node_a"}
+    bob.presence.receive({**word, "op": "state", "epoch": "e", "v": 3, "count": 1})
+    bob.presence.receive({**word, "op": "bye"})
+    await bob.bus.settled()
+    assert bob.presence.others() == []
+
+
 async def test_ten_thousand_comings_and_goings_on_two_nodes_end_in_the_right_state(nodes):
     """A phone that moves between two nodes within milliseconds: what counts is where it is."""
     ada, bob = await nodes.start("node_a"), await nodes.start("node_b")

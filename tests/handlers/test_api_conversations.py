@@ -37,7 +37,7 @@ QUERIES = ("limit=0", "limit=201", "limit=x", "limit=1&limit=2", "cursor=x", "cu
 
 
 @pytest.fixture
-def server(anmei: Callable[..., AnmeiProcess], database_url: str) -> AnmeiProcess:
+def server(database_url: str, anmei: Callable[..., AnmeiProcess]) -> AnmeiProcess:
     return anmei(
         {
             "DATABASE_URL": database_url,

@@ -59,7 +59,7 @@ SPOOFS = (
 
 
 @pytest.fixture
-def server(anmei: Callable[..., AnmeiProcess], database_url: str) -> AnmeiProcess:
+def server(database_url: str, anmei: Callable[..., AnmeiProcess]) -> AnmeiProcess:
     return anmei({"DATABASE_URL": database_url})
 
 

@@ -15,7 +15,7 @@ from tests.support.tokens import SECRET
 
 @pytest.mark.gen_test(timeout=60)
 async def test_two_processes_are_one_server_also_when_redis_dies_between(
-    redis_server, start, postgres_url, make_room, connect
+    postgres_url, redis_server, start, make_room, connect
 ):
     """P5 (row 12): local delivery goes on, health says degraded, and all is caught up."""
     env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
@@ -62,7 +62,7 @@ async def test_two_processes_are_one_server_also_when_redis_dies_between(
 
 @pytest.mark.gen_test(timeout=40)
 async def test_a_backend_reaches_a_user_on_whatever_node(
-    redis_server, start, postgres_url, connect
+    postgres_url, redis_server, start, connect
 ):
     env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
     one, two = await start(env), await start(env)
