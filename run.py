@@ -40,6 +40,7 @@ from actors.links import make_links
 from actors.revocations import Revocations
 from actors.router import Router
 from actors.supervisor import Supervisor
+from actors.transfer import add_arguments, export_to, import_from
 from actors.workers import READY, Workers
 from anmei import __version__, ids
 from anmei.errors import AnmeiError
@@ -50,7 +51,7 @@ from anmei.settings_reader import load
 from anmei.settings_table import TABLE, type_name
 from db.errors import StoreUnavailable
 from db.migrate import migrate
-from db.store import Store
+from db.store import Store, opened
 from handlers.listener import listeners
 from handlers.places import database_url, greeting, where
 from handlers.request_limit import RequestLimit
@@ -295,6 +296,19 @@ def command_settings(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def command_export(settings: Settings, arguments: argparse.Namespace) -> int:
+    with opened(database_url(settings), timeout_ms=settings.db_timeout) as store:
+        done = export_to(store, arguments.tenant, arguments.conversation, arguments.out)
+    print(done, file=sys.stderr)
+    return 0
+
+
+def command_import(settings: Settings, arguments: argparse.Namespace) -> int:
+    with opened(database_url(settings), timeout_ms=settings.db_timeout) as store:
+        print(import_from(store, arguments.tenant, arguments.file))
+    return 0
+
+
 def command_doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     findings = examine(settings, database_url(settings))
     for finding in findings:
@@ -336,6 +350,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(
         run=command_migrate
     )
+    out, back = add_arguments(commands)
+    out.set_defaults(run=command_export)
+    back.set_defaults(run=command_import)
     commands.add_parser("settings", help="list every setting").set_defaults(run=command_settings)
     commands.add_parser("doctor", help="look for what would go wrong").set_defaults(
         run=command_doctor

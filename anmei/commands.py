@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
+from anmei.commands_transfer import TransferCommand
 from anmei.errors import AnmeiError
 
 KINDS = ("direct", "group", "consultation", "system")
@@ -191,4 +192,5 @@ Command = (
     | TouchDevice
     | RevokeTokens
     | SweepRevocations
+    | TransferCommand
 )

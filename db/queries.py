@@ -24,6 +24,7 @@ from db.query_history import (
 from db.query_people import participants
 from db.query_revocations import revocations, revocations_since
 from db.query_status import message_status
+from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
 from db.query_unread import conversation_unread, unread
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Backlog",
     "Event",
     "Place",
+    "are_in",
     "attach_view",
     "audience",
     "changed_since",
@@ -39,6 +41,10 @@ __all__ = [
     "conversation",
     "conversation_unread",
     "distance",
+    "export_head",
+    "export_messages",
+    "export_people",
+    "export_reactions",
     "heads",
     "history",
     "hole",

@@ -3,8 +3,9 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from peewee import Database
@@ -114,3 +115,14 @@ class Store:
                 return job.future
         job.future.set_exception(StoreUnavailable("the store is closed"))
         return job.future
+
+
+@contextmanager
+def opened(url: str, *, timeout_ms: int) -> Iterator[Store]:
+    """A store for one command; servers may have the same database open meanwhile."""
+    store = Store(url, readers=1, timeout_ms=timeout_ms)
+    store.open()
+    try:
+        yield store
+    finally:
+        store.close()

@@ -17,6 +17,7 @@ from anmei.commands import (
     TouchDevice,
 )
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
+from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, ImportPeople
 from anmei.errors import AnmeiError, ErrorCode
 from db import (
     write_conversations,
@@ -24,6 +25,7 @@ from db import (
     write_messages,
     write_people,
     write_revocations,
+    write_transfer,
 )
 from db.audiences import Audiences
 from db.batch import Batch
@@ -76,7 +78,7 @@ def run_apart(
 def _lock(batch: Batch, commands: list[Command]) -> None:
     if any(isinstance(command, RevokeTokens | SweepRevocations) for command in commands):
         batch.lock_revoking()
-    if any(isinstance(command, CreateConversation | AddParticipants) for command in commands):
+    if any(isinstance(command, _MAKING) for command in commands):
         batch.lock_creation()
     keys = {key for key in map(_conversation, commands) if key is not None}
     new = [command for command in commands if isinstance(command, CreateConversation)]
@@ -84,6 +86,7 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
         [name for name in map(write_conversations.pair, new) if name is not None],
         [name for name in map(write_conversations.once, new) if name is not None],
     )
+    keys |= {command.key for command in commands if isinstance(command, BeginImport | EndImport)}
     batch.lock(keys)
 
 
@@ -132,6 +135,9 @@ def _internal(command: Command, error: Exception) -> AnmeiError:
     return AnmeiError(ErrorCode.INTERNAL, "the database refused a value of this request")
 
 
+#: Those that make conversations or users.
+_MAKING = CreateConversation | AddParticipants | BeginImport | ImportPeople | EndImport
+
 #: Those that are executed many at once, and those one by one.
 _GROUPED: dict[type, Callable[[Batch, list[Any]], list[Outcome]]] = {
     SendMessage: write_messages.send,
@@ -144,4 +150,8 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     RemoveParticipant: write_conversations.remove,
     RevokeTokens: write_revocations.revoke,
     SweepRevocations: write_revocations.sweep,
+    BeginImport: write_transfer.begin,
+    ImportPeople: write_transfer.people,
+    ImportMessages: write_transfer.messages,
+    EndImport: write_transfer.end,
 }

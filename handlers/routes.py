@@ -15,6 +15,7 @@ from handlers import (
     chat,
     conversations,
     demo,
+    exports,
     health,
     management,
     message_status,
@@ -46,6 +47,7 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/conversations/{ID}/participants", conversations.Participants),
     (f"{V1}/conversations/{ID}/participants/{ID}", conversations.Participant),
     (f"{V1}/conversations/{ID}/messages", messages.Messages),
+    (f"{V1}/conversations/{ID}/export", exports.Export),
     (f"{V1}/conversations/{ID}/read", messages.ReadMark),
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),
@@ -77,6 +79,7 @@ def make_app(services: Services, web: Path = WEB) -> Application:
     #: What a handler takes besides the services.
     parts: dict[type[RequestHandler], dict[str, Any]] = {
         chat.ChatSocket: {"origins": split(settings.allowed_origins)},
+        exports.Export: {"running": exports.Running()},
         management.WebSocketHealth: readiness,
         health.Readyz: readiness,
         metrics.Metrics: {"registry": metrics.make_registry(services)},

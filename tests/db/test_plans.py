@@ -65,6 +65,11 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
+    "export head": lambda db: queries.export_head(db, key("room3")),
+    "export people": lambda db: queries.export_people(db, key("room3"), "acme/u2", 5),
+    "export messages": lambda db: queries.export_messages(db, key("room3"), 90, 140, 20),
+    "export reactions": lambda db: queries.export_reactions(db, "msg_1", ("", 0), 20),
+    "import again": lambda db: queries.are_in(db, key("room3"), ["msg_1", "msg_2"]),
     "writes": lambda db: run(
         db,
         Audiences(),

@@ -64,7 +64,7 @@ class Http:
         if response.code == 599:
             raise ConnectionError(f"{method} {path}: {response.error}")
         parsed: Any = response.body
-        if response.body and "json" in response.headers.get("Content-Type", ""):
+        if response.body and "application/json" in response.headers.get("Content-Type", ""):
             parsed = json.loads(response.body)
         return Answer(response.code, response.headers, parsed)
 

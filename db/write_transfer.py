@@ -1,0 +1,202 @@
+"""Putting an exported conversation together again, and then showing it."""
+
+from anmei.commands import Outcome
+from anmei.commands_transfer import (
+    BeginImport,
+    EndImport,
+    ImportMessages,
+    ImportPeople,
+    import_key,
+)
+from anmei.errors import AnmeiError, ErrorCode
+from anmei.ids import tenant_of
+from db import shapes
+from db.batch import Batch, Place
+from db.link import execute, fetch, fetch_many, insert_many
+from db.write_people import make_users
+
+#: What stands before the role of somebody who is in as soon as the conversation is whole.
+_WAITING = "!"
+
+_USERS = (
+    "INSERT INTO users (key, tenant, name, status, created_at, last_seen_at) VALUES {values}"
+    " ON CONFLICT (key) DO NOTHING"
+)
+_PEOPLE = (
+    "INSERT INTO participants (conversation, user_key, role, active, joined_at, joined_seq,"
+    " left_at, last_delivered_seq, last_read_seq) VALUES {values}"
+    " ON CONFLICT (conversation, user_key) DO NOTHING"
+)
+_COLUMNS = tuple(column.strip() for column in f"{shapes.MESSAGE_COLUMNS}, sender_key".split(","))
+_MESSAGES = f"INSERT INTO messages ({', '.join(_COLUMNS)}, conversation) VALUES {{values}}"
+_REACTIONS = (
+    "INSERT INTO reactions (message, user_key, emoji, created_at) VALUES {values}"
+    " ON CONFLICT (message, user_key, emoji) DO NOTHING"
+)
+
+
+def begin(batch: Batch, command: BeginImport) -> Outcome:
+    place = batch.place(command.key)
+    if place is not None:
+        _check_same(place, command)
+        return Outcome(reply={"state": "complete"})
+    place = batch.place(import_key(command.key))
+    if place is not None:
+        _check_same(place, command)
+        return Outcome(reply={"state": "resumed"})
+    make_users(batch, [command.owner_key], command.created_at)
+    row = (
+        import_key(command.key),
+        tenant_of(command.key),
+        command.kind,
+        command.title,
+        command.owner_key,
+        command.created_at,
+        command.created_at,
+    )
+    columns = "key, tenant, kind, title, owner_key, created_at, updated_at"
+    zeros = "last_seq, change_seq, meta_seq, members_version, participant_count"
+    execute(
+        batch.database,
+        f"INSERT INTO conversations ({columns}, {zeros})"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, 0, 0, 0, 0, 0)",
+        row,
+    )
+    batch.lock({import_key(command.key)})
+    return Outcome(reply={"state": "new"})
+
+
+def people(batch: Batch, command: ImportPeople) -> Outcome:
+    place = _open(batch, command.conversation_key)
+    tenant = place.tenant
+    insert_many(
+        batch.database,
+        _USERS,
+        [
+            (one.user_key, tenant, one.name, "online", command.at, None)
+            for one in sorted(command.people, key=lambda one: one.user_key)
+        ],
+    )
+    insert_many(
+        batch.database,
+        _PEOPLE,
+        [
+            (
+                place.pk,
+                one.user_key,
+                _WAITING + one.role if one.active else one.role,
+                False,
+                one.joined_at,
+                one.joined_seq,
+                one.left_at,
+                one.last_delivered_seq,
+                one.last_read_seq,
+            )
+            for one in command.people
+        ],
+    )
+    return Outcome(reply={})
+
+
+def messages(batch: Batch, command: ImportMessages) -> Outcome:
+    place = _open(batch, command.conversation_key)
+    named = [row["id"] for row in command.messages] + [one.message_id for one in command.reactions]
+    known = _known(batch, place, named)
+    rows = [
+        (*map(row.get, _COLUMNS), place.pk) for row in command.messages if row["id"] not in known
+    ]
+    insert_many(batch.database, _MESSAGES, rows)
+    if command.reactions:
+        known = _known(batch, place, named)
+        insert_many(
+            batch.database,
+            _REACTIONS,
+            [
+                (known[one.message_id], one.user_key, one.emoji, one.created_at)
+                for one in command.reactions
+            ],
+        )
+    return Outcome(reply={"added": len(rows)})
+
+
+def end(batch: Batch, command: EndImport) -> Outcome:
+    if batch.place(command.key) is not None:
+        return Outcome(reply={})
+    place = _open(batch, import_key(command.key))
+    for table, count in (("participants", command.participants), ("messages", command.messages)):
+        ((found,),) = fetch(
+            batch.database, f"SELECT count(*) FROM {table} WHERE conversation = %s", (place.pk,)
+        )
+        if found != count:
+            raise AnmeiError(
+                ErrorCode.CONFLICT,
+                f"{found} {table} are there instead of {count}: another file of the same "
+                "conversation was begun before",
+            )
+    waiting = f"conversation = %s AND substr(role, 1, 1) = '{_WAITING}'"
+    members = [
+        key
+        for (key,) in fetch(
+            batch.database, f"SELECT user_key FROM participants WHERE {waiting}", (place.pk,)
+        )
+    ]
+    if place.owner_key not in members:
+        raise AnmeiError(ErrorCode.CONFLICT, "the owner is not among the participants")
+    pair = "direct " + " ".join(sorted(members)) if place.kind == "direct" else None
+    twins = fetch(batch.database, "SELECT 1 FROM conversations WHERE dedup_key = %s", (pair,))
+    if twins:
+        raise AnmeiError(
+            ErrorCode.CONFLICT, "these two people have another direct conversation already"
+        )
+    # Only now: what was refused must have changed nothing.
+    execute(
+        batch.database,
+        f"UPDATE participants SET active = TRUE, role = substr(role, 2) WHERE {waiting}",
+        (place.pk,),
+    )
+    execute(
+        batch.database,
+        "UPDATE conversations SET key = %s, dedup_key = %s, updated_at = %s, last_seq = %s,"
+        " change_seq = %s, meta_seq = %s, members_version = 1, participant_count = %s"
+        " WHERE pk = %s",
+        (
+            command.key,
+            pair,
+            command.updated_at,
+            command.last_seq,
+            command.change_seq,
+            command.meta_seq,
+            len(members),
+            place.pk,
+        ),
+    )
+    return Outcome(reply={})
+
+
+def _open(batch: Batch, key: str) -> Place:
+    """The conversation that is being imported. Raises AnmeiError where it was not begun."""
+    place = batch.place(key)
+    if place is None:
+        raise AnmeiError(ErrorCode.CONFLICT, "no import of this conversation was begun")
+    return place
+
+
+def _check_same(place: Place, command: BeginImport) -> None:
+    same = (place.kind, place.owner_key, place.created_at)
+    if same != (command.kind, command.owner_key, command.created_at):
+        raise AnmeiError(
+            ErrorCode.CONFLICT, "another conversation has this id; nothing was imported"
+        )
+
+
+def _known(batch: Batch, place: Place, ids: list[str]) -> dict[str, int]:
+    """The primary keys of those messages that are there already."""
+    found = fetch_many(
+        batch.database,
+        "SELECT id, pk, conversation FROM messages WHERE id IN ({values})",
+        sorted(set(ids)),
+    )
+    for id, _, conversation in found:
+        if conversation != place.pk:
+            raise AnmeiError(ErrorCode.CONFLICT, f"{id} is a message of another conversation")
+    return {id: pk for id, pk, _ in found}
