@@ -39,6 +39,7 @@ from actors.keyring import Keyring
 from actors.links import make_links
 from actors.revocations import Revocations
 from actors.router import Router
+from actors.spending import Spending
 from actors.supervisor import Supervisor
 from actors.transfer import add_arguments, export_to, import_from
 from actors.workers import READY, Workers
@@ -138,6 +139,13 @@ async def serve(
         supervisor.start("heartbeat", heartbeat.run)
         supervisor.start("revocations", revocations.run)
 
+        spending = Spending(bus, settings.limit_requests_per_second)
+        request_limit = RequestLimit(
+            settings.limit_requests_per_second, settings.limit_requests_burst, loop, spending.note
+        )
+        spending.attend(router.relay, request_limit.spent_elsewhere)
+        supervisor.start("spending", spending.run)
+
         services = Services(
             settings=settings,
             loop=loop,
@@ -151,9 +159,7 @@ async def serve(
             revocations=revocations,
             flusher=Flusher(loop, counters),
             heartbeat=heartbeat,
-            request_limit=RequestLimit(
-                settings.limit_requests_per_second, settings.limit_requests_burst, loop
-            ),
+            request_limit=request_limit,
         )
         server = HTTPServer(
             make_app(services),

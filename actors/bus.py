@@ -3,8 +3,24 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 #: Plain JSON values, with `kind` saying what it is.
 Envelope = dict[str, Any]
+
+
+class Checkup(msgspec.Struct, kw_only=True):
+    """What there is to say of the server between the nodes."""
+
+    reachable: bool = False
+    writable: bool = False
+    version: str | None = None
+    #: How far its clock is ahead of ours.
+    clock_off_ms: int | None = None
+    #: How long it took to answer.
+    took_ms: float | None = None
+    #: What is wrong, in one sentence; None where all is well.
+    problem: str | None = None
 
 
 class Bus(Protocol):
@@ -38,6 +54,9 @@ class Bus(Protocol):
         """Waits until every other node that is alive has handled all that this one has sent so
         far, or is known to be dead. What is read from the store after this has seen everything
         that another node committed before it knew of what was sent."""
+
+    async def check_up(self) -> Checkup | None:
+        """Looks at the server between the nodes; None where there is none."""
 
     @property
     def problem(self) -> str | None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from actors.bus import Envelope
+from actors.bus import Checkup, Envelope
 
 
 class Hub:
@@ -57,3 +57,6 @@ class MemoryBus:
     async def settled(self) -> None:
         # What was published is due in this tick; whoever waits here comes behind it.
         await asyncio.sleep(0)
+
+    async def check_up(self) -> Checkup | None:
+        return None

@@ -11,9 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from actors.bus import Envelope
+from actors.bus import Checkup, Envelope
 from actors.bus_outbox import Outbox
 from actors.bus_peers import Peers
+from actors.checkup_redis import check_up
 from actors.counters import Counters
 from actors.link_redis import RedisDown, Subscription, end, make_link, pause
 from actors.supervisor import Supervisor
@@ -134,6 +135,9 @@ class RedisBus:
             self._asking.append(number)
             self._wake.set()
             await self.peers.wait(number)
+
+    async def check_up(self) -> Checkup | None:
+        return await check_up(self.link, self.prefix)
 
     @property
     def problem(self) -> str | None:

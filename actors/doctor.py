@@ -35,6 +35,7 @@ def examine(settings: Settings, url: str) -> list[Finding]:
         _port(settings),
         _files(),
         _secret(settings),
+        *_redis(settings),
     ]
 
 
@@ -89,6 +90,20 @@ def _files() -> Finding:
     if soft < ENOUGH_FILES:
         return Finding("open files", False, f"{text}; raise it with `ulimit -n 65536`")
     return Finding("open files", True, text)
+
+
+def _redis(settings: Settings) -> list[Finding]:
+    if not settings.redis_url:
+        return []
+    # Loaded by who needs it, since the client takes long to load.
+    from actors.checkup_redis import examine_redis
+
+    found = examine_redis(settings)
+    if found.problem is not None:
+        check = "" if found.reachable else "; check REDIS_URL and that it is running"
+        return [Finding("redis", False, found.problem + check)]
+    text = f"version {found.version}, answers in {found.took_ms:g} ms, takes writes"
+    return [Finding("redis", True, text)]
 
 
 def _secret(settings: Settings) -> Finding:

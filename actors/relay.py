@@ -84,15 +84,15 @@ class Relay:
             envelope = {"kind": "shown", "user": user_key, "name": name, "keys": keys}
             self._bus.publish_all({**envelope, "last_seen": last_seen})
 
-    def kick(self, user_key: str, reason: str) -> None:
-        """All connections of the user end, wherever they are."""
-        if not self.alone:
-            self._bus.publish_all({"kind": "kick", "user": user_key, "reason": reason})
+    def kick(self, user_key: str, reason: str) -> int:
+        """All connections of the user end, wherever they are. Returns how many other nodes were
+        told."""
+        return self.tell({"kind": "kick", "user": user_key, "reason": reason})
 
-    def tenant(self, tenant: str, type: str, data: dict[str, Any]) -> None:
-        """An event for everybody of a tenant who is connected."""
-        if not self.alone:
-            self._bus.publish_all({"kind": "tenant", "tenant": tenant, "type": type, "data": data})
+    def tenant(self, tenant: str, type: str, data: dict[str, Any]) -> int:
+        """An event for everybody of a tenant who is connected. Returns how many other nodes were
+        told."""
+        return self.tell({"kind": "tenant", "tenant": tenant, "type": type, "data": data})
 
     def tell(self, envelope: Envelope) -> int:
         """Something for every other node. Returns how many there are, as far as is known."""

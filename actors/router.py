@@ -226,19 +226,20 @@ class Router:
                     count += 1
         return count
 
-    def broadcast(self, tenant: str, type: str, data: dict[str, Any]) -> int:
+    def broadcast(self, tenant: str, type: str, data: dict[str, Any]) -> tuple[int, int]:
         """An unnumbered event for everybody of a tenant who is connected. Returns how many devices
-        of this node got it."""
-        self.relay.tenant(tenant, type, data)
-        return self.broadcast_here(tenant, Event.of(type, data))
+        of this node got it, and how many nodes were told."""
+        nodes = 1 + self.relay.tenant(tenant, type, data)
+        return self.broadcast_here(tenant, Event.of(type, data)), nodes
 
     def broadcast_here(self, tenant: str, event: Event) -> int:
         return self.to_users([key for key in self.users if tenant_of(key) == tenant], event)
 
-    def kick(self, user_key: str, reason: str) -> int:
-        """Ends all connections of a user. Returns how many there were on this node."""
-        self.relay.kick(user_key, reason)
-        return self.kick_here(user_key, reason)
+    def kick(self, user_key: str, reason: str) -> tuple[int, int]:
+        """Ends all connections of a user. Returns how many there were on this node, and how many
+        nodes were told."""
+        nodes = 1 + self.relay.kick(user_key, reason)
+        return self.kick_here(user_key, reason), nodes
 
     def kick_here(self, user_key: str, reason: str) -> int:
         devices = list(self.devices_of(user_key))

@@ -21,10 +21,17 @@ class Bucket:
         if not self._rate:
             return 0.0
         cost = min(cost, self._burst)
-        left = min(self._burst, self._left + (now - self._seen) * self._rate)
-        self._seen = now
+        left = self._refill(now)
         if left >= cost:
             self._left = left - cost
             return 0.0
-        self._left = left
         return (cost - left) / self._rate
+
+    def owe(self, now: float, cost: float) -> None:
+        """Takes `cost` in any case: what is not there is owed, up to a whole burst."""
+        self._left = max(-self._burst, self._refill(now) - cost)
+
+    def _refill(self, now: float) -> float:
+        self._left = min(self._burst, self._left + (now - self._seen) * self._rate)
+        self._seen = now
+        return self._left

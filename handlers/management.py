@@ -1,5 +1,6 @@
 """Who is connected to this process, for admins: each sees, and acts on, their own tenant alone."""
 
+import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from heapq import nsmallest
@@ -176,8 +177,8 @@ class DisconnectUser(ManagementHandler):
                 f"reason: expected at most {MAX_REASON_BYTES} bytes without control characters",
             )
         key = self.key(body.user_id, "user")
-        ended = self.services.router.kick(key, body.reason)
-        self.reply(200, {"user_id": body.user_id, "disconnected": ended})
+        ended, nodes = self.services.router.kick(key, body.reason)
+        self.reply(200, {"user_id": body.user_id, "disconnected": ended, "nodes": nodes})
 
 
 class BroadcastAll(ManagementHandler):
@@ -193,8 +194,8 @@ class BroadcastAll(ManagementHandler):
             "timestamp": to_wire(now_ms()),
         }
         tenant = self.principal.tenant
-        delivered = self.services.router.broadcast(tenant, "system_notification", data)
-        self.reply(200, {"id": data["id"], "delivered": delivered})
+        delivered, nodes = self.services.router.broadcast(tenant, "system_notification", data)
+        self.reply(200, {"id": data["id"], "delivered": delivered, "nodes": nodes})
 
 
 class PingUser(ManagementHandler):
@@ -215,15 +216,22 @@ class WebSocketHealth(ManagementHandler):
         self._readiness = readiness
 
     async def get(self) -> None:
-        checks = await self._readiness.check()
+        bus = self.services.bus
+        checks, redis = await asyncio.gather(self._readiness.check(), bus.check_up())
+        problems = self._readiness.problems()
+        if redis is not None and redis.problem is not None:
+            problems["redis"] = redis.problem
         devices = list(self.devices())
         alive = sum(map(self.is_alive, devices))
-        good = all(state == "ok" for state in checks.values())
+        good = not problems and all(state == "ok" for state in checks.values())
         self.reply(
             200,
             {
                 "status": "healthy" if good else "degraded",
                 "checks": checks,
+                "problems": problems,
+                "nodes": bus.others + 1,
+                "redis": None if redis is None else msgspec.to_builtins(redis),
                 "timestamp": to_wire(now_ms()),
                 "total_connections": len(devices),
                 "active_connections": alive,

@@ -31,3 +31,13 @@ def test_a_rest_fills_it_no_higher_than_the_burst():
 def test_a_rate_of_nothing_is_no_limit():
     bucket = Bucket(0, 1, now=0.0)
     assert not any(bucket.take(0.0) for _ in range(1_000))
+
+
+def test_what_is_owed_is_paid_back_before_anything_is_given():
+    bucket = Bucket(10, 20, now=0.0)
+    bucket.owe(0.0, 25)
+    assert bucket.take(0.0) == pytest.approx(0.6)
+    assert bucket.take(0.6) == 0.0
+    bucket.owe(0.6, 1_000)
+    assert bucket.take(0.6) == pytest.approx(2.1), "no more is owed than a whole burst"
+    assert bucket.take(2.7) == 0.0

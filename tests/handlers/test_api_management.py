@@ -73,6 +73,7 @@ async def test_an_admin_sees_the_connections_of_the_own_tenant(server, as_, admi
     assert [one["user_id"] for one in rest["users"]] == ["bob"]
     health = (await admin.get(f"{WS}/health")).body
     assert (health["status"], health["total_connections"]) == ("healthy", 3)
+    assert (health["nodes"], health["redis"], health["problems"]) == (1, None, {})
     others = as_("root", roles=["admin"], tenant="other")
     assert (await others.get(f"{WS}/stats")).body["total_connections"] == 1
 
@@ -83,7 +84,7 @@ async def test_a_disconnected_user_is_told_why_and_stays_away(server, as_, admin
     bob = await connect(server, "bob")
     namesake = await connect(server, "alice", tenant="other")
     answer = await admin.post(f"{WS}/users/disconnect", {"user_id": "alice", "reason": "spam"})
-    assert answer.body == {"user_id": "alice", "disconnected": 2}
+    assert answer.body == {"user_id": "alice", "disconnected": 2, "nodes": 1}
     for device in (phone, laptop):
         await device.expect_close(4009)
         assert device.farewell is not None
@@ -105,7 +106,7 @@ async def test_a_broadcast_reaches_everybody_of_the_tenant_and_nobody_else(
     sent = await admin.post(
         f"{WS}/broadcast", {"message": "维护 at 5", "title": "Soon", "type": "warning"}
     )
-    assert (sent.status, sent.body["delivered"]) == (200, 2)
+    assert (sent.status, sent.body["delivered"], sent.body["nodes"]) == (200, 2, 1)
     for device in (alice, bob):
         event = await device.expect("system_notification")
         assert event.pop("timestamp").endswith("Z")

@@ -39,9 +39,21 @@ async def test_two_processes_are_one_server_also_when_redis_dies_between(
         assert answer.status == 200
         return answer.body["status"]
 
+    async def health() -> dict:
+        http = Http(one.url, one.token("root", roles=["admin"]))
+        try:
+            return (await http.get("/api/v1/websocket/health")).body
+        finally:
+            http.close()
+
     assert await status(one) == await status(two) == "ready"
+    well = await health()
+    assert (well["status"], well["nodes"], well["redis"]["writable"]) == ("healthy", 2, True)
     await asyncio.to_thread(redis_server.kill9)
     await until_answer(lambda: status(one), "degraded")
+    ill = await health()
+    assert (ill["status"], ill["redis"]["reachable"]) == ("degraded", False)
+    assert {"bus", "redis"} <= ill["problems"].keys()
     await ada.send_message(room, "three")
     await eve.expect("new_message", content="three")
     await bob.send_message(room, "four")
