@@ -33,6 +33,7 @@ from actors.collector import Collector
 from actors.counters import Counters
 from actors.doctor import examine
 from actors.drain import drain
+from actors.files import Files
 from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.keyring import Keyring
@@ -40,6 +41,7 @@ from actors.links import make_links
 from actors.revocations import Revocations
 from actors.router import Router
 from actors.spending import Spending
+from actors.storages import make_storage
 from actors.supervisor import Supervisor
 from actors.transfer import add_arguments, export_to, import_from
 from actors.workers import READY, Workers
@@ -145,6 +147,9 @@ async def serve(
         )
         spending.attend(router.relay, request_limit.spent_elsewhere)
         supervisor.start("spending", spending.run)
+        files = Files(settings, make_storage(settings), store, archive, supervisor)
+        undo.push_async_callback(files.stop)
+        await files.start()
 
         services = Services(
             settings=settings,
@@ -160,6 +165,7 @@ async def serve(
             flusher=Flusher(loop, counters),
             heartbeat=heartbeat,
             request_limit=request_limit,
+            files=files,
         )
         server = HTTPServer(
             make_app(services),

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from anmei.commands_files import FileCommand
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import TransferCommand
 from anmei.errors import AnmeiError
@@ -193,4 +194,5 @@ Command = (
     | RevokeTokens
     | SweepRevocations
     | TransferCommand
+    | FileCommand
 )

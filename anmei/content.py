@@ -5,10 +5,10 @@ import unicodedata
 from anmei.errors import AnmeiError, ErrorCode
 
 #: Categories of controls, lone surrogates and line ends.
-_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 #: What turns the direction of the text around it, and the byte order mark. Joiners stay: emoji
 #: and several scripts are written with them.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
 def check_content(content: str, limit: int, field: str = "content") -> None:
@@ -29,7 +29,7 @@ def check_line(field: str, text: str, limit: int) -> str:
     """
     text = text.strip()
     if not 1 <= len(text) <= limit or any(
-        character in _TURNING or unicodedata.category(character) in _CONTROLS for character in text
+        character in TURNING or unicodedata.category(character) in CONTROLS for character in text
     ):
         raise AnmeiError(
             ErrorCode.BAD_REQUEST,

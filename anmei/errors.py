@@ -26,9 +26,24 @@ class ErrorCode(Enum):
     NOT_FOUND = "not_found", 404, False, "There is no such thing, or none that you may see."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, False, "The route exists, the method does not."
     CONFLICT = "conflict", 409, False, "It clashes with what exists: an id taken by another one."
+    OUTDATED = (
+        "outdated",
+        412,
+        False,
+        "A version of the upload protocol that this server does not speak.",
+    )
     TOO_LARGE = "too_large", 413, False, "Larger than the limit that the message names."
+    UNSUPPORTED_MEDIA = (
+        "unsupported_media",
+        415,
+        False,
+        "The body is of a type that this route does not take.",
+    )
+    RANGE = "range", 416, False, "The file has no such part."
     UNSUPPORTED = "unsupported", 422, False, "A frame type that this server does not know."
+    LOCKED = "locked", 423, True, "Another request writes to it: try again in a moment."
     RATE_LIMITED = "rate_limited", 429, True, "Too many requests: wait for `retry_after_ms`."
+    CHECKSUM = "checksum", 460, True, "What came is not what its checksum says: send it again."
     INTERNAL = "internal", 500, True, "The server failed; `request_id` finds it in the log."
     OVERLOADED = "overloaded", 503, True, "Too much is waiting already: try again later."
     UNAVAILABLE = (

@@ -7,12 +7,12 @@
 from typing import Annotated
 
 from anmei.settings_about import SettingsError, about
-from anmei.settings_server import ServerSettings
+from anmei.settings_files import FileSettings
 
 __all__ = ["Settings", "SettingsError", "split"]
 
 
-class Settings(ServerSettings, frozen=True, kw_only=True):
+class Settings(FileSettings, frozen=True, kw_only=True):
     """The settings of one process. Times are in the unit that the table names."""
 
     # Limits

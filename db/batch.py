@@ -11,6 +11,8 @@ from db.link import Row, execute, fetch_many, is_postgres, update_many
 
 #: The number of the PostgreSQL advisory lock under which conversations and users are made.
 _CREATING = 0x616E6D6570
+#: The first half of the numbers of the locks under which a user's uploads are begun.
+_OWNING = 0x616E6D71
 
 #: The number of the one under which revocations get their numbers, so that commit order is number
 #: order.
@@ -49,10 +51,9 @@ class Batch:
     """One transaction at work.
 
     Locks are taken in one order by every process, so that none waits for another in a circle:
-    first the one for revocations, then the one under which things are made, then the conversations
-    by primary key. Whatever
-    belongs to a conversation (its counters, participants and messages) is written only under
-    the lock of its row. SQLite has one writer at a time anyway.
+    first the one for revocations, then those under which things are made, then the conversations
+    by primary key, then the files. Whatever belongs to a conversation (its counters, participants
+    and messages) is written only under the lock of its row. SQLite has one writer at a time anyway.
     """
 
     def __init__(self, database: Database, audiences: Audiences) -> None:
@@ -72,6 +73,25 @@ class Batch:
     def lock_creation(self) -> None:
         if self.postgres:
             execute(self.database, "SELECT pg_advisory_xact_lock(%s)", (_CREATING,))
+
+    def lock_owners(self, keys: set[str]) -> None:
+        """Have these users' uploads begun by one process at a time, since they are counted."""
+        if self.postgres:
+            for key in sorted(keys):
+                execute(
+                    self.database,
+                    "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+                    (_OWNING, key),
+                )
+
+    def lock_files(self, ids: set[str]) -> None:
+        """Lock those of the files that exist."""
+        if self.postgres and ids:
+            fetch_many(
+                self.database,
+                "SELECT pk FROM attachments WHERE id IN ({values}) ORDER BY pk FOR UPDATE",
+                sorted(ids),
+            )
 
     def find_twins(self, pairs: list[str], once: list[str]) -> set[str]:
         """The keys of the conversations that have one of these pairs or idempotency keys; once

@@ -271,3 +271,50 @@ class DeviceMark(Model):
     class Meta:
         table_name = "device_marks"
         primary_key = CompositeKey("device", "conversation")
+
+
+class Attachment(Model):
+    """A file: `state` is `uploading`, then `ready`, at last `removed`."""
+
+    pk = BigAutoField()
+    id = TextField(unique=True)
+    tenant = TextField()
+    owner_key = TextField()
+    state = TextField()
+    size = BigIntegerField()
+    #: The bytes that are safe in the storage.
+    received = BigIntegerField()
+    name = TextField()
+    content_type = TextField()
+    #: Whether a browser may show it in a page.
+    safe = BooleanField()
+    #: The `Upload-Metadata` of its client.
+    metadata = TextField(null=True)
+    #: Hexadecimal; of a file that is ready.
+    sha256 = TextField(null=True)
+    #: What the storage must remember of it.
+    place = TextField()
+    #: Who writes to it, and until when nobody else may.
+    lease = TextField(null=True)
+    lease_until = BigIntegerField()
+    created_at = BigIntegerField()
+    #: When it goes; never, while a message carries it.
+    expires_at = BigIntegerField(null=True)
+
+    class Meta:
+        table_name = "attachments"
+        indexes = (
+            (("owner_key", "state", "size"), False),
+            (("state", "expires_at"), False),
+        )
+
+
+class AttachmentLink(Model):
+    """A message that carries a file."""
+
+    message = ForeignKeyField(Message, column_name="message", index=False)
+    attachment = ForeignKeyField(Attachment, column_name="attachment")
+
+    class Meta:
+        table_name = "attachment_links"
+        primary_key = CompositeKey("message", "attachment")

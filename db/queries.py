@@ -1,5 +1,6 @@
 """What can be read: every function takes a database and returns plain values."""
 
+from db.query_attachments import attachment, removed_files, upload
 from db.query_heads import (
     AttachView,
     Place,
@@ -34,6 +35,7 @@ __all__ = [
     "Place",
     "are_in",
     "attach_view",
+    "attachment",
     "audience",
     "changed_since",
     "changes",
@@ -55,5 +57,7 @@ __all__ = [
     "ping",
     "revocations",
     "revocations_since",
+    "removed_files",
     "unread",
+    "upload",
 ]

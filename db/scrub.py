@@ -2,7 +2,9 @@
 
 from peewee import Database
 
+from anmei.clock import now_ms
 from db.link import execute, marks
+from db.write_attachments import unlink
 
 #: The columns of a message that say something, and what they hold once it is recalled. Who sent it
 #: and when, its numbers and its ids stay: they keep its place.
@@ -28,3 +30,4 @@ def scrub(database: Database, pks: list[int]) -> None:
         return
     execute(database, f"UPDATE messages SET {_SETS} WHERE pk IN ({marks(len(pks))})", pks)
     execute(database, f"DELETE FROM reactions WHERE message IN ({marks(len(pks))})", pks)
+    unlink(database, pks, now_ms())

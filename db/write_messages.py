@@ -5,7 +5,7 @@ from typing import Any
 from anmei.commands import Change, Outcome, SendMessage
 from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.ids import id_of, tenant_of
-from db import shapes
+from db import shapes, write_attachments
 from db.batch import Batch, Place
 from db.link import Row, fetch_many, insert_many
 
@@ -53,6 +53,10 @@ def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
             outcomes[number] = Outcome(error=error)
     # Only now: a large audience is not read for a stranger.
     batch.load_audiences({place.pk: place for _, _, place, _ in allowed})
+    files = write_attachments.allowed(
+        batch.database, (ask for _, command, _, _ in allowed for ask in _asks(command))
+    )
+    carried: list[tuple[str, str]] = []
     targets = _reply_targets(batch, [command for _, command, _, _ in allowed])
     rows: list[Row] = []
     for number, command, place, name in allowed:
@@ -69,8 +73,12 @@ def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
                 )
             )
             continue
+        elif not files.issuperset(_asks(command)):
+            outcomes[number] = Outcome(error=not_found("attachment"))
+            continue
         else:
             duplicate = False
+            carried += ((command.message_id, id) for _, _, id in _asks(command))
             row = _number(place, command)
             rows.append(row)
             batch.changed(place)
@@ -78,7 +86,15 @@ def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
             targets[command.message_id] = place.pk
         outcomes[number] = _sent(batch, place, message, duplicate)
     insert_many(batch.database, _INSERT, rows)
+    write_attachments.link(batch.database, carried)
     return outcomes
+
+
+def _asks(command: SendMessage) -> list[write_attachments.Ask]:
+    """The files that a message is to carry, and who says so."""
+    return [
+        (command.sender_key, command.as_member, id) for id in write_attachments.named_by(command)
+    ]
 
 
 def _misfit(place: Place | None, command: SendMessage) -> AnmeiError | None:

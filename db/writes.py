@@ -16,10 +16,12 @@ from anmei.commands import (
     SendMessage,
     TouchDevice,
 )
+from anmei.commands_files import CreateUpload, FileCommand
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, ImportPeople
 from anmei.errors import AnmeiError, ErrorCode
 from db import (
+    write_attachments,
     write_conversations,
     write_marks,
     write_messages,
@@ -80,6 +82,9 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
         batch.lock_revoking()
     if any(isinstance(command, _MAKING) for command in commands):
         batch.lock_creation()
+    batch.lock_owners(
+        {command.owner_key for command in commands if isinstance(command, CreateUpload)}
+    )
     keys = {key for key in map(_conversation, commands) if key is not None}
     new = [command for command in commands if isinstance(command, CreateConversation)]
     keys |= batch.find_twins(
@@ -88,10 +93,11 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
     )
     keys |= {command.key for command in commands if isinstance(command, BeginImport | EndImport)}
     batch.lock(keys)
+    batch.lock_files({id for command in commands for id in write_attachments.touched(command)})
 
 
 def _conversation(command: Command) -> str | None:
-    if isinstance(command, TouchDevice | RevokeTokens | SweepRevocations):
+    if isinstance(command, TouchDevice | RevokeTokens | SweepRevocations | FileCommand):
         return None
     if isinstance(command, CreateConversation):
         return command.key
@@ -154,4 +160,5 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     ImportPeople: write_transfer.people,
     ImportMessages: write_transfer.messages,
     EndImport: write_transfer.end,
+    **write_attachments.SINGLE,
 }

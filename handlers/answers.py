@@ -48,6 +48,8 @@ class Answers(RequestHandler):
         # Before the base class, which asks for the default headers already.
         self.services = services
         self.request_id = new_id("req")
+        #: Headers of an error that is answered next.
+        self.told: dict[str, str] = {}
         super().__init__(application, request, **parts)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "asyncio.Future[None]":
@@ -87,6 +89,8 @@ class Answers(RequestHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         answer = self._answer(status_code, error)
         self.set_status(answer.code.status)
+        for name, value in self.told.items():
+            self.set_header(name, value)
         if answer.code is ErrorCode.METHOD_NOT_ALLOWED:
             self.set_header("Allow", ", ".join((*self.methods(), "OPTIONS")))
         if answer.code is ErrorCode.UNAUTHORIZED:

@@ -16,6 +16,7 @@ from handlers import (
     conversations,
     demo,
     exports,
+    files,
     health,
     management,
     message_status,
@@ -52,6 +53,8 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),
     (f"{V1}/unread", messages.Unread),
+    (f"{V1}/files", files.Files),
+    (f"{V1}/files/{ID}", files.File),
     (f"{V1}/tokens", tokens.Tokens),
     (f"{V1}/tokens/revoke", revocations.RevokeToken),
     (f"{V1}/tokens/revocations", revocations.RevokedList),
@@ -110,6 +113,8 @@ class _Routes(Application):
         connection = request.connection
         if not isinstance(connection, HTTP1Connection):
             return inner
+        if issubclass(target_class, files.TusHandler):
+            return inner  # reads its body as it comes
         services: Services = self.settings["services"]
         limit = services.settings.limit_body_bytes
         role = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from actors.archive import Archive
 from actors.bus import Bus
 from actors.counters import Counters
+from actors.files import Files
 from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.keyring import Keyring
@@ -33,4 +34,5 @@ class Services:
     revocations: Revocations
     flusher: Flusher
     heartbeat: Heartbeat
+    files: Files
     request_limit: RequestLimit

@@ -20,6 +20,8 @@ HOME = {
     "tornado.web": ("handlers", "run"),
     "tornado.websocket": ("handlers", "run"),
     "redis": ("*_redis.py",),
+    "boto3": ("*_s3.py",),
+    "botocore": ("*_s3.py",),
     "peewee": ("db",),
     "playhouse": ("db",),
     "psycopg2": ("db",),

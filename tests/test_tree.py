@@ -11,7 +11,13 @@ from tests.support.process import ROOT
 TOP_LEVEL = {
     *("anmei", "db", "actors", "handlers", "web"),
     *("tests", "loadtest", "docs", "scripts", ".ci", ".gitignore"),
-    *("run.py", "requirements.txt", "requirements-test.txt", "requirements-load.txt"),
+    *(
+        "run.py",
+        "requirements.txt",
+        "requirements-test.txt",
+        "requirements-load.txt",
+        "requirements-s3.txt",
+    ),
     *("Makefile", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"),
 }
 

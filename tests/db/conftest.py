@@ -6,6 +6,8 @@ import pytest
 
 from db.migrate import migrate
 from db.models import (
+    Attachment,
+    AttachmentLink,
     Audit,
     Conversation,
     Device,
@@ -26,6 +28,8 @@ from tests.support.servers import Postgres, database_of
 TABLES = [
     model._meta.table_name
     for model in (
+        Attachment,
+        AttachmentLink,
         User,
         Conversation,
         IdempotencyKey,
