@@ -155,7 +155,7 @@ class Archive:
         for (_, done), outcome in zip(jobs, outcomes, strict=True):
             self._guarded(done, outcome, listener)
         for outcome in outcomes:
-            if outcome.changes or outcome.mark is not None:
+            if outcome.changes or outcome.mark is not None or outcome.told:
                 self._guarded(listener.apply, outcome, listener)
 
     def _guarded(self, call: Done, outcome: Outcome, listener: Listener) -> None:

@@ -66,6 +66,7 @@ class Device:
         "next_ping",
         "only",
         "pinged_at",
+        "preference_place",
         "principal",
         "ready",
         "replaying",
@@ -111,6 +112,8 @@ class Device:
         #: Memberships that changed before it was attached: the number of the change that let the
         #: user in, or the word of farewell where it put the user out.
         self.meanwhile: dict[str, int | Event] = {}
+        #: The number of the user's preferences that its client said it holds.
+        self.preference_place = 0
         self.replaying = False
         #: Done when frames may be handled; None once that is so.
         self.ready: asyncio.Future[None] | None = None

@@ -9,8 +9,8 @@ from anmei.ids import id_of
 
 PAUSE = 1.0  # seconds between two status updates of one reader in one conversation
 
-#: `tell(mark, user_keys, type, data)` sends an event to those users.
-Tell = Callable[[Mark, tuple[str, ...], str, dict[str, Any]], None]
+#: `tell(conversation_key, user_keys, type, data)` sends an event to those users.
+Tell = Callable[[str, tuple[str, ...], str, dict[str, Any]], None]
 
 
 class Receipts:
@@ -34,7 +34,7 @@ class Receipts:
                 "last_seq": mark.last_seq,
                 "change_seq": mark.change_seq,
             }
-            self._tell(mark, (mark.user_key,), "unread_update", data)
+            self._tell(mark.conversation_key, (mark.user_key,), "unread_update", data)
         self._show(mark)
 
     def _show(self, mark: Mark) -> None:
@@ -53,7 +53,9 @@ class Receipts:
             "last_delivered_seq": mark.last_delivered_seq,
             "last_read_seq": mark.last_read_seq,
         }
-        self._tell(mark, (*mark.senders, mark.user_key), "message_status_update", data)
+        self._tell(
+            mark.conversation_key, (*mark.senders, mark.user_key), "message_status_update", data
+        )
 
     def _rested(self, key: tuple[str, str]) -> None:
         mark = self._resting.pop(key)

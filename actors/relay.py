@@ -89,6 +89,11 @@ class Relay:
         told."""
         return self.tell({"kind": "kick", "user": user_key, "reason": reason})
 
+    def status(self, user_key: str, status: str, at: int) -> None:
+        """A user wants to be shown differently, on whatever node."""
+        envelope = {"kind": "status", "user": user_key, "status": status, "at": at}
+        self._publish(self._presence.nodes((user_key,)), envelope)
+
     def tenant(self, tenant: str, type: str, data: dict[str, Any]) -> int:
         """An event for everybody of a tenant who is connected. Returns how many other nodes were
         told."""
@@ -124,6 +129,8 @@ class Relay:
             router.news.show(
                 envelope["user"], envelope["name"], envelope["last_seen"], envelope["keys"]
             )
+        elif kind == "status":
+            router.agreement.take_status(envelope["user"], envelope["status"], envelope["at"])
         elif kind == "kick":
             router.kick_here(envelope["user"], envelope["reason"])
         elif kind == "users":

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
+from actors.agreement import Agreement
 from actors.archive import Archive
 from actors.bus import Bus
 from actors.counters import Counters
@@ -19,7 +20,7 @@ from actors.supervisor import Supervisor
 from actors.user import UserActor
 from anmei.clock import now_ms
 from anmei.close_codes import CloseCode
-from anmei.commands import Change, Mark, Outcome
+from anmei.commands import Change, Outcome
 from anmei.event import Event
 from anmei.ids import id_of, tenant_of
 from anmei.principal import Principal
@@ -73,6 +74,7 @@ class Router:
         self.strangers: set[Stranger] = set()
         self.draining = False
         self._loop = loop
+        self.agreement = Agreement(self, self.users)
         self._receipts = Receipts(loop, self._tell)
         self._repair = Repair(store, bus, supervisor)
         self.relay = Relay(bus, presence, self)
@@ -103,7 +105,7 @@ class Router:
         self._lingering.pop(user, None)
         user.name = device.principal.name
         user.devices[device] = None
-        self._enter(user)
+        self.enter(user)
         self._connections += 1
         self.counters.connections += 1
         self._replace_oldest(user)
@@ -120,7 +122,7 @@ class Router:
             user.left.clear()
         if user.shown < breadth:
             user.shown = breadth
-            self._show(user)
+            self.show(user)
 
     def detach(self, device: Device, code: int) -> None:
         """A connection ended with `code`. More than once does nothing."""
@@ -146,7 +148,7 @@ class Router:
             clean = code in (1000, CloseCode.DISCONNECTED)
             user.leave(0.0 if clean else self.settings.presence_grace / 1000)
             self._lingering[user] = None
-        self._enter(user)
+        self.enter(user)
 
     def retire(self, user: UserActor) -> None:
         """The user's grace time is over, and nobody came back."""
@@ -156,7 +158,7 @@ class Router:
         self._lingering.pop(user, None)
         self.presence.leave(user.key)
         if user.shown:
-            self._show(user, now_ms())
+            self.show(user, now_ms())
         if user.task is not None:
             user.task.cancel()
 
@@ -201,6 +203,8 @@ class Router:
             self.route(change)
         if outcome.mark is not None:
             self._receipts.moved(outcome.mark)
+        for told in outcome.told:
+            self._tell(told.conversation_key, (told.user_key,), told.type, told.data)
 
     def route(self, change: Change) -> None:
         """A numbered event that was committed here: local devices at once, then one publish for
@@ -257,12 +261,6 @@ class Router:
 
     # Presence
 
-    def set_status(self, user: UserActor, status: str) -> None:
-        if status != user.status:
-            user.status = status
-            self._enter(user)
-            self._show(user)
-
     def presence_of(self, principal: Principal, heads: list[dict[str, Any]]) -> dict[str, str]:
         """Who is online among those whom the heads name, small conversations only."""
         return self.news.known(principal.tenant, heads)
@@ -270,6 +268,7 @@ class Router:
     def gap(self) -> None:
         """Something may have passed unseen: the store is asked what has changed."""
         self._repair.close_gap(self.sequencers)
+        self.agreement.close_gap()
 
     def close(self) -> None:
         for sequencer in self.sequencers.values():
@@ -277,7 +276,7 @@ class Router:
 
     # Inside
 
-    def _enter(self, user: UserActor) -> None:
+    def enter(self, user: UserActor) -> None:
         connections = {device.connection_id: device.connected_at for device in user.devices}
         self.presence.enter(user.key, user.status, connections)
 
@@ -356,13 +355,11 @@ class Router:
             if device is not sender and device.attached:
                 device.push_if_room(event)
 
-    def _tell(
-        self, mark: Mark, user_keys: tuple[str, ...], type: str, data: dict[str, Any]
-    ) -> None:
+    def _tell(self, key: str, user_keys: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
         """An unnumbered event of one conversation for those of its devices that these users have,
         here and on other nodes."""
-        self.tell_here(mark.conversation_key, user_keys, Event.of(type, data))
-        self.relay.mark(mark.conversation_key, user_keys, type, data)
+        self.tell_here(key, user_keys, Event.of(type, data))
+        self.relay.mark(key, user_keys, type, data)
 
     def tell_here(self, key: str, user_keys: Iterable[str], event: Event) -> None:
         for user_key in user_keys:
@@ -370,7 +367,7 @@ class Router:
                 if key in device.conversations and device.attached:
                     device.push(event)
 
-    def _show(self, user: UserActor, last_seen: int | None = None) -> None:
+    def show(self, user: UserActor, last_seen: int | None = None) -> None:
         """A user of this node came, went, or shows himself differently."""
         keys = {sequencer.key for sequencer in user.conversations()} | user.left
         most = self.settings.limit_presence_members

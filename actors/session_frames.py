@@ -46,8 +46,9 @@ def leave_session(
 
 
 def set_status(user: "UserActor", device: Device, id: str | None, data: frames.SetStatus) -> None:
-    user.router.set_status(user, data.status)
-    user.acknowledge(device, id, {})
+    agreement = user.router.agreement
+    agreement.set_status(user, data.status)
+    user.write(device, id, agreement.status_command(user, data.status), None)
 
 
 def authenticate(

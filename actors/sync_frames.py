@@ -52,23 +52,27 @@ def sync(user: "UserActor", device: Device, id: str | None, data: frames.Sync) -
             ErrorCode.OVERLOADED, "a sync of this connection is under way", retry_after_ms=500
         )
     if waiting is not None:
+        device.preference_place = data.preferences or 0
         waiting.set_result(data.positions)
     else:
-        user.read(device, None, partial(_sync, user, device, data.positions))
+        user.read(device, None, partial(_sync, user, device, data))
         device.replaying = True
     user.acknowledge(device, id, {})
 
 
-async def _sync(user: "UserActor", device: Device, positions: dict[str, int]) -> None:
+async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
     router = user.router
     try:
         report = await Replay(
             device,
-            keyed(device, positions),
+            keyed(device, data.positions),
             store=router.store,
             limit=router.settings.limit_replay,
             counters=router.counters,
         ).run()
+        preferences = None
+        if data.preferences is not None:
+            preferences = await router.agreement.replay(device, data.preferences)
     except BaseException:
         # What came meanwhile is held behind a replay that will not end: from here on the
         # device would miss it. It comes back and syncs.
@@ -76,8 +80,8 @@ async def _sync(user: "UserActor", device: Device, positions: dict[str, int]) ->
         raise
     finally:
         device.replaying = False
-    data = {"conversations": report, "inbox": None}
-    device.push(Event.of("sync_complete", data))
+    complete = {"conversations": report, "inbox": None, "preferences": preferences}
+    device.push(Event.of("sync_complete", complete))
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

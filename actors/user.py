@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from actors import message_frames, receipt_frames, session_frames, sync_frames
+from actors import (
+    message_frames,
+    preference_frames,
+    receipt_frames,
+    session_frames,
+    sync_frames,
+)
 from actors.actor import Actor
 from actors.device import Device
 from actors.sequencer import Sequencer
@@ -28,6 +34,7 @@ Work = Callable[[], Awaitable[None]]
 
 HANDLERS: Mapping[str, Callable[..., None]] = {
     **message_frames.HANDLERS,
+    **preference_frames.HANDLERS,
     **receipt_frames.HANDLERS,
     **session_frames.HANDLERS,
     **sync_frames.HANDLERS,
@@ -50,8 +57,10 @@ class UserActor(Actor[tuple[Device, Frame]]):
         "key",
         "left",
         "name",
+        "preference_seq",
         "shown",
         "status",
+        "status_at",
         "task",
     )
 
@@ -63,6 +72,11 @@ class UserActor(Actor[tuple[Device, Frame]]):
         #: In the order they came.
         self.devices: dict[Device, None] = {}
         self.status = "online"
+        #: When it was set, in milliseconds since 1970; 0 where it never was.
+        self.status_at = 0
+        #: Up to where the devices here have been told of the user's preferences at least; None
+        #: until the first one was.
+        self.preference_seq: int | None = None
         #: Who has been told that the user is online: 0 nobody, 1 one conversation, 2 all.
         self.shown = 0
         #: Where devices that left were seated: who is told when the grace time ends.

@@ -63,6 +63,7 @@ class Welcome:
                 queries.attach_view, principal.key, device.device_id, HEADS, device.only
             )
         )
+        router.agreement.restore_status(device, view.status)
         # Only now: the view must not know the device by this very connection.
         router.archive.submit(
             TouchDevice(
@@ -148,13 +149,22 @@ class Welcome:
             ).run()
         finally:
             device.replaying = False
+        preferences = await self._router.agreement.replay(device, device.preference_place)
         names = {id_of(key) for key in reported} if reported is not None else None
         shown = {
             id: line
             for id, line in report.items()
             if (line["count"] or line["reset"] if names is None else id in names)
         }
-        device.push(Event.of("sync_complete", {"conversations": shown, "inbox": None}))
+        device.push(
+            Event.of(
+                "sync_complete", {"conversations": shown, "inbox": None, "preferences": preferences}
+            )
+        )
+
+    def _status(self, view: queries.AttachView) -> str:
+        user = self._router.users.get(self._device.principal.key)
+        return view.status if user is None else user.status
 
     def _established(self, view: queries.AttachView) -> dict[str, Any]:
         device, settings, router = self._device, self._settings, self._router
@@ -172,6 +182,7 @@ class Welcome:
             "connection_id": device.connection_id,
             "user_id": principal.user_id,
             "name": principal.name,
+            "status": self._status(view),
             "device_id": device.device_id,
             "protocol": 1,
             "server_time": to_wire(now_ms()),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from anmei.commands_files import FileCommand
+from anmei.commands_preferences import SetPreference
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import TransferCommand
 from anmei.errors import AnmeiError
@@ -63,6 +64,15 @@ class Mark(msgspec.Struct):
     senders: frozenset[str]
 
 
+class Told(msgspec.Struct):
+    """What all of one user's devices are told of a conversation: an event without a number."""
+
+    conversation_key: str
+    user_key: str
+    type: str
+    data: dict[str, Any]
+
+
 class Outcome(msgspec.Struct):
     """What came of one command: a reply or an error, never both."""
 
@@ -70,6 +80,7 @@ class Outcome(msgspec.Struct):
     error: AnmeiError | None = None
     changes: tuple[Change, ...] = ()
     mark: Mark | None = None
+    told: tuple[Told, ...] = ()
 
 
 class SendMessage(msgspec.Struct):
@@ -175,13 +186,14 @@ class RemoveParticipant(msgspec.Struct):
 
 class TouchDevice(msgspec.Struct):
     """Note that a user is there and what he is called, and with which device, if any. Reply: `{}`.
-    Makes both where they are new."""
+    Makes both where they are new. A `status` is what the user wants to be shown as from now on."""
 
     user_key: str
     name: str
     at: int
     device_id: str | None = None
     device_type: str = "web"
+    status: str | None = None
 
 
 Command = (
@@ -191,6 +203,7 @@ Command = (
     | AddParticipants
     | RemoveParticipant
     | TouchDevice
+    | SetPreference
     | RevokeTokens
     | SweepRevocations
     | TransferCommand

@@ -15,10 +15,15 @@ from anmei.ids import CLIENT_ID_PATTERN, ID_PATTERN
 MAX_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 MAX_MESSAGE_IDS = 500
 MAX_POSITIONS = 5_000
+MAX_DRAFT_BYTES = 4_096
+MAX_MUTE_SECONDS = 366 * 86_400
+MAX_AGE_MS = 31 * 86_400_000
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 ClientId = Annotated[str, Meta(pattern=CLIENT_ID_PATTERN)]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+MuteSeconds = Annotated[int, Meta(ge=1, le=MAX_MUTE_SECONDS)]
+Age = Annotated[int, Meta(ge=0, le=MAX_AGE_MS)]
 Limit = Annotated[int, Meta(ge=1, le=200)]
 Priority = Literal["low", "normal", "high", "urgent"]
 MessageType = Literal["text", "image", "file", "voice", "card", "system"]
@@ -52,6 +57,8 @@ class Sync(msgspec.Struct, tag="sync"):
 
     positions: Annotated[dict[Id, Seq], Meta(max_length=MAX_POSITIONS)]
     inbox: Seq | None = None
+    #: The highest `seq` of a preference that it holds.
+    preferences: Seq | None = None
 
 
 class History(msgspec.Struct, tag="history"):
@@ -104,6 +111,29 @@ class SetStatus(msgspec.Struct, tag="set_status"):
     status: Status
 
 
+class MuteConversation(msgspec.Struct, tag="mute_conversation"):
+    """The user wants no notice of a conversation: for so many seconds, or until it is undone."""
+
+    conversation_id: Id
+    on: bool = True
+    seconds: MuteSeconds | None = None
+
+
+class PinConversation(msgspec.Struct, tag="pin_conversation"):
+    """The user wants a conversation at the top of the list, or no longer."""
+
+    conversation_id: Id
+    on: bool = True
+
+
+class SaveDraft(msgspec.Struct, tag="save_draft"):
+    """What the user has begun to write, `age_ms` ago; an empty text gives it up."""
+
+    conversation_id: Id
+    text: str
+    age_ms: Age = 0
+
+
 class RefreshToken(msgspec.Struct, tag="refresh_token"):
     """A newer token of the same user for this connection."""
 
@@ -125,6 +155,9 @@ Payload = (
     | JoinSession
     | LeaveSession
     | SetStatus
+    | MuteConversation
+    | PinConversation
+    | SaveDraft
     | RefreshToken
     | Ping
 )

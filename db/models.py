@@ -26,8 +26,6 @@ class User(Model):
     status = TextField(default="online")
     created_at = BigIntegerField()
     last_seen_at = BigIntegerField(null=True)
-    #: The last number given to a change of the user's preferences.
-    preference_seq = BigIntegerField(default=0)
 
     class Meta:
         table_name = "users"
@@ -107,6 +105,16 @@ class MarkMove(Model):
     class Meta:
         table_name = "mark_moves"
         primary_key = CompositeKey("conversation", "user_key", "slot")
+
+
+class PreferenceSeq(Model):
+    """The last number given to a change of a user's preferences."""
+
+    user_key = TextField(primary_key=True)
+    seq = BigIntegerField()
+
+    class Meta:
+        table_name = "preference_seqs"
 
 
 class Preference(Model):

@@ -23,6 +23,7 @@ from db.query_history import (
     ping,
 )
 from db.query_people import participants
+from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
 from db.query_status import message_status
 from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
@@ -55,6 +56,8 @@ __all__ = [
     "now",
     "participants",
     "ping",
+    "preference_seqs",
+    "preferences",
     "revocations",
     "revocations_since",
     "removed_files",

@@ -51,6 +51,8 @@ class AttachView(NamedTuple):
     has_more: bool
     #: Whether the user has connected with this device before.
     device_known: bool
+    #: What the user wants to be shown as while online.
+    status: str
 
 
 def attach_view(
@@ -77,11 +79,13 @@ def attach_view(
             "SELECT 1 FROM devices WHERE user_key = %s AND device_id = %s",
             (user_key, device_id),
         )
+        status = fetch(database, "SELECT status FROM users WHERE key = %s", (user_key,))
     return AttachView(
         [Place(row[1], row[9], row[12], row[11], row[5], row[13]) for row in rows],
         heads,
         len(rows) > len(heads),
         bool(known),
+        status[0][0] if status else "online",
     )
 
 
@@ -177,7 +181,7 @@ def _fitting(heads: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first of the heads, as many as may be sent together, and one at least."""
     room = MAX_HEADS_BYTES
     for number, head in enumerate(heads):
-        room -= len(encode(head))
+        room -= len(encode(head)) + 1
         if number and room < 0:
             return heads[:number]
     return heads

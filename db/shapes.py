@@ -5,6 +5,7 @@ from typing import Any
 import ujson
 
 from anmei.clock import to_wire
+from anmei.commands_preferences import FOREVER
 from anmei.ids import id_of
 from db.link import Row
 
@@ -116,6 +117,21 @@ def participant(user_key: str, name: str | None, role: str) -> dict[str, Any]:
 
 def _json(text: str | None) -> Any:
     return None if text is None else ujson.loads(text)
+
+
+def preference(conversation_key: str, seq: int, values: Row) -> dict[str, Any]:
+    """What somebody has set for a conversation; `values` are `muted_until`, `pinned_at`, `draft`
+    and `draft_at`."""
+    muted_until, pinned_at, draft, draft_at = values
+    return {
+        "conversation_id": id_of(conversation_key),
+        "seq": seq,
+        "muted": muted_until is not None,
+        "muted_until": None if muted_until == FOREVER else _time(muted_until),
+        "pinned_at": _time(pinned_at),
+        "draft": draft or "",
+        "draft_at": _time(draft_at),
+    }
 
 
 def _time(ms: int | None) -> str | None:

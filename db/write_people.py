@@ -3,7 +3,7 @@
 from anmei.commands import Outcome, TouchDevice
 from anmei.ids import id_of, tenant_of
 from db.batch import Batch
-from db.link import fetch_many, insert_many
+from db.link import fetch_many, insert_many, update_many
 
 _USERS = (
     "INSERT INTO users (key, tenant, name, status, created_at, last_seen_at) VALUES {values}"
@@ -27,6 +27,9 @@ def touch(batch: Batch, commands: list[TouchDevice]) -> list[Outcome]:
         for command in commands
         if command.device_id is not None
     }
+    statuses = {
+        command.user_key: command.status for command in commands if command.status is not None
+    }
     insert_many(
         batch.database,
         _SEEN_USERS,
@@ -34,6 +37,14 @@ def touch(batch: Batch, commands: list[TouchDevice]) -> list[Outcome]:
             (key, tenant_of(key), command.name, "online", command.at, command.at)
             for key, command in sorted(users.items())
         ],
+    )
+    # Their rows are ours by now.
+    update_many(
+        batch.database,
+        "users",
+        ("key",),
+        ("status",),
+        [(status, key) for key, status in statuses.items()],
     )
     insert_many(
         batch.database,

@@ -17,6 +17,7 @@ from anmei.commands import (
     TouchDevice,
 )
 from anmei.commands_files import CreateUpload, FileCommand
+from anmei.commands_preferences import SetPreference
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, ImportPeople
 from anmei.errors import AnmeiError, ErrorCode
@@ -26,6 +27,7 @@ from db import (
     write_marks,
     write_messages,
     write_people,
+    write_preferences,
     write_revocations,
     write_transfer,
 )
@@ -148,6 +150,7 @@ _MAKING = CreateConversation | AddParticipants | BeginImport | ImportPeople | En
 _GROUPED: dict[type, Callable[[Batch, list[Any]], list[Outcome]]] = {
     SendMessage: write_messages.send,
     MoveMarks: write_marks.move,
+    SetPreference: write_preferences.change,
     TouchDevice: write_people.touch,
 }
 _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {

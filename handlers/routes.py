@@ -23,6 +23,7 @@ from handlers import (
     messages,
     metrics,
     pages,
+    preferences,
     revocations,
     tokens,
 )
@@ -52,6 +53,8 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/conversations/{ID}/read", messages.ReadMark),
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),
+    (f"{V1}/conversations/{ID}/preferences", preferences.ConversationPreference),
+    (f"{V1}/preferences", preferences.Preferences),
     (f"{V1}/unread", messages.Unread),
     (f"{V1}/files", files.Files),
     (f"{V1}/files/{ID}", files.File),

@@ -206,6 +206,8 @@ async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(a
     await alice.request("typing", {"conversation_id": "team"})
     await alice.request("join_session", {"conversation_id": "team"})
     await alice.request("leave_session", {"conversation_id": "team"})
+    await alice.request("mute_conversation", {"conversation_id": "team", "seconds": 60})
+    await alice.request("save_draft", {"conversation_id": "team", "text": "Shall we"})
     await alice.request("set_status", {"status": "busy"})
     admin = Http(server.url, server.token("root", roles=["admin"]))
     await admin.request("POST", "/api/v1/websocket/broadcast", {"message": "Maintenance"})

@@ -22,7 +22,10 @@ def up(migrator: SchemaMigrator, database: Database) -> None:
         " at BIGINT NOT NULL,"
         " PRIMARY KEY (conversation, user_key, slot))",
     )
-    execute(database, "ALTER TABLE users ADD COLUMN preference_seq BIGINT NOT NULL DEFAULT 0")
+    execute(
+        database,
+        f"CREATE TABLE preference_seqs (user_key {key} NOT NULL PRIMARY KEY, seq BIGINT NOT NULL)",
+    )
     execute(
         database,
         "CREATE TABLE preferences ("
@@ -40,6 +43,6 @@ def up(migrator: SchemaMigrator, database: Database) -> None:
 
 def down(migrator: SchemaMigrator, database: Database) -> None:
     execute(database, "DROP TABLE preferences")
-    execute(database, "ALTER TABLE users DROP COLUMN preference_seq")
+    execute(database, "DROP TABLE preference_seqs")
     execute(database, "DROP TABLE mark_moves")
     execute(database, "ALTER TABLE participants DROP COLUMN moves")

@@ -18,7 +18,7 @@ class Told:
         self.events: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
         self.updated = asyncio.Event()
 
-    def __call__(self, mark: Mark, users: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
+    def __call__(self, key: str, users: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
         self.events.append((type, users, data))
         self.updated.set()
 

@@ -108,7 +108,7 @@ def test_the_attach_view_has_all_places_and_the_newest_heads(store: Store) -> No
     assert [place[0] for place in bobs.places] == [key(f"room{n}") for n in (1, 4, 3, 2)]
     assert bobs.has_more is False
     nobodys = store.read(queries.attach_view, key("eve"), "phone", 4).result(10)
-    assert nobodys == ([], [], False, False)
+    assert nobodys == ([], [], False, False, "online")
     one = store.read(queries.attach_view, key("bob"), "phone", 4, key("room3")).result(10)
     assert [place.conversation_key for place in one.places] == [key("room3")]
     assert [head["conversation_id"] for head in one.heads] == ["room3"]

@@ -21,6 +21,7 @@ EVENTS = (
     "sync_complete",
     "message_status_update",
     "unread_update",
+    "preference_update",
     "typing",
     "session_joined",
     "session_left",

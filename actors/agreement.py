@@ -1,0 +1,140 @@
+"""Agreement: the devices of one user show the same status, mutes, pins and drafts.
+
+What a user sets is stored first and then told to all of the user's devices, on whatever node. A
+device that was away is brought up from the store, by the number it holds; a node that may have
+missed something looks there for all of its users.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from actors.device import Device
+from actors.user import UserActor
+from anmei.clock import now_ms
+from anmei.commands import TouchDevice
+from anmei.errors import AnmeiError
+from anmei.event import Event
+from anmei.ids import id_of, make_key
+from db import queries
+from db.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from actors.router import Router
+
+PAGE = 50  # preferences of one event: at most as many drafts of 4 KiB
+GAP_PART = 500  # users who are compared with the store in one read
+
+log = logging.getLogger("anmei.agreement")
+
+
+class Agreement:
+    """Keeps the devices of each user here in agreement with those elsewhere and with the store."""
+
+    def __init__(self, router: "Router", users: Mapping[str, UserActor]) -> None:
+        self._router = router
+        self._users = users
+
+    # Status
+
+    def status_command(self, user: UserActor, status: str) -> TouchDevice:
+        """What keeps the status for when the user comes back."""
+        return TouchDevice(user_key=user.key, name=user.name, at=now_ms(), status=status)
+
+    def set_status(self, user: UserActor, status: str) -> None:
+        """The user wants to be shown so: on all nodes, and to the user's own devices too."""
+        if status != user.status:
+            at = max(now_ms(), user.status_at + 1)
+            self.take_status(user.key, status, at)
+            self._router.relay.status(user.key, status, at)
+
+    def take_status(self, user_key: str, status: str, at: int) -> None:
+        """The same, as far as this node is concerned. Of two that cross, the later one stays on
+        every node."""
+        user = self._users.get(user_key)
+        if user is None or (at, status) <= (user.status_at, user.status):
+            return
+        user.status, user.status_at = status, at
+        self._router.enter(user)
+        if self._router.presence.status(user_key) == status:
+            # Elsewhere the latest connection decides, and its node says so.
+            self._router.show(user)
+        data = {
+            "user_id": id_of(user.key),
+            "name": user.name,
+            "status": status,
+            "last_seen_at": None,
+        }
+        event = Event.of("user_status_update", data)
+        for device in user.devices:
+            if device.attached:
+                device.push(event)
+
+    def restore_status(self, device: Device, status: str) -> None:
+        """A device has come, and the store says how its user wants to be shown."""
+        user = self._users.get(device.principal.key)
+        if user is not None and not user.shown and user.status != status:
+            user.status = status
+            self._router.enter(user)
+
+    # Preferences
+
+    async def replay(self, device: Device, place: int) -> int:
+        """Tells the device what was changed above the number `place`; the number it then holds."""
+        key = device.principal.key
+        seqs = await asyncio.wrap_future(self._router.store.read(queries.preference_seqs, [key]))
+        last = seqs.get(key, 0)
+        if place > last:
+            place = 0  # a backup was restored since
+        while place < last and not device.closed:
+            page = await self._read(key, place)
+            shown = [one for one in page if _is_for(device, one)]
+            await device.room()
+            if shown:
+                device.push(Event.of("preference_update", {"preferences": shown}))
+            place = page[-1]["seq"] if len(page) == PAGE else last
+        user = self._users.get(key)
+        if user is not None and user.preference_seq is None:
+            user.preference_seq = last
+        return last
+
+    def close_gap(self) -> None:
+        """Something may have passed unseen: the store is asked."""
+        self._router.supervisor.spawn("preferences", self._compare)
+
+    async def _compare(self) -> None:
+        known = {key: user.preference_seq for key, user in self._users.items()}
+        keys = [key for key, seq in known.items() if seq is not None]
+        try:
+            for start in range(0, len(keys), GAP_PART):
+                seqs = await asyncio.wrap_future(
+                    self._router.store.read(queries.preference_seqs, keys[start : start + GAP_PART])
+                )
+                for key, seq in seqs.items():
+                    await self._catch_up(key, seq)
+        except (StoreUnavailable, AnmeiError) as error:
+            # The archive announces the next gap when the store is back.
+            log.warning("preferences could not be compared with the store: %s", error)
+
+    async def _catch_up(self, key: str, last: int) -> None:
+        """What was told meanwhile is told again: a client takes the higher number."""
+        user = self._users.get(key)
+        while user is not None and user.preference_seq is not None and user.preference_seq < last:
+            page = await self._read(key, user.preference_seq)
+            for device in list(user.devices):
+                shown = [one for one in page if _is_for(device, one)]
+                if shown and device.attached:
+                    device.push(Event.of("preference_update", {"preferences": shown}))
+            user.preference_seq = page[-1]["seq"] if len(page) == PAGE else last
+
+    async def _read(self, key: str, place: int) -> list[dict[str, Any]]:
+        return await asyncio.wrap_future(
+            self._router.store.read(queries.preferences, key, place, PAGE)
+        )
+
+
+def _is_for(device: Device, preference: dict[str, Any]) -> bool:
+    """Whether the device is told of that conversation at all."""
+    key = make_key(device.principal.tenant, preference["conversation_id"])
+    return device.only is None or device.only == key
