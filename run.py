@@ -36,6 +36,7 @@ from actors.drain import drain
 from actors.files import Files
 from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
+from actors.indexer import Indexer
 from actors.keyring import Keyring
 from actors.links import make_links
 from actors.revocations import Revocations
@@ -140,6 +141,7 @@ async def serve(
         heartbeat = Heartbeat(settings, loop)
         supervisor.start("heartbeat", heartbeat.run)
         supervisor.start("revocations", revocations.run)
+        supervisor.start("indexer", Indexer(store, counters, settings.search_interval).run)
 
         spending = Spending(bus, settings.limit_requests_per_second)
         request_limit = RequestLimit(

@@ -31,6 +31,7 @@ class Counters:
         "flushes",
         "frames",
         "holes",
+        "indexed",
         "late",
         "messages",
         "outside",
@@ -56,6 +57,8 @@ class Counters:
         self.archive_batches = 0
         self.archive_writes = 0
         self.store_failures = 0
+        #: Messages entered into the search index.
+        self.indexed = 0
         #: Events encoded for delivery, deliveries to devices, and flushes that carried them.
         self.encodes = 0
         self.deliveries = 0

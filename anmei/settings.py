@@ -150,6 +150,17 @@ class Settings(FileSettings, frozen=True, kw_only=True):
         int,
         about("ANMEI_DB_BATCH", "writes", "The most writes in one transaction.", ge=1, le=5_000),
     ] = 512
+    search_interval: Annotated[
+        int,
+        about(
+            "ANMEI_SEARCH_INTERVAL",
+            "ms",
+            "How often this process looks for messages that search cannot find yet; 0 leaves that "
+            "to others.",
+            ge=0,
+            le=60_000,
+        ),
+    ] = 500
 
 
 def split(text: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from db.query_history import (
 from db.query_people import participants
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
+from db.query_search import Wanted, search
 from db.query_status import message_status
 from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
 from db.query_unread import conversation_unread, unread
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "Place",
     "are_in",
+    "Wanted",
     "attach_view",
     "attachment",
     "audience",
@@ -61,6 +63,7 @@ __all__ = [
     "revocations",
     "revocations_since",
     "removed_files",
+    "search",
     "unread",
     "upload",
 ]

@@ -3,6 +3,7 @@
 from peewee import Database
 
 from anmei.clock import now_ms
+from db import search_index
 from db.link import execute, marks
 from db.write_attachments import unlink
 
@@ -31,3 +32,4 @@ def scrub(database: Database, pks: list[int]) -> None:
     execute(database, f"UPDATE messages SET {_SETS} WHERE pk IN ({marks(len(pks))})", pks)
     execute(database, f"DELETE FROM reactions WHERE message IN ({marks(len(pks))})", pks)
     unlink(database, pks, now_ms())
+    search_index.forget(database, pks)

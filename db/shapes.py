@@ -28,7 +28,7 @@ def of(table: str) -> str:
     return ", ".join(f"{table}.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))
 
 
-def message(row: Row, conversation_id: str) -> dict[str, Any]:
+def message(row: Row, conversation_id: str | None) -> dict[str, Any]:
     """A message from its `MESSAGE_COLUMNS`."""
     return {
         "id": row[0],

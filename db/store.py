@@ -11,10 +11,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from peewee import Database
 
 from anmei.commands import Command, Outcome
+from anmei.errors import AnmeiError
 from db import writes
 from db.audiences import Audiences
 from db.errors import StoreUnavailable
-from db.link import Link, execute, is_lost, is_postgres
+from db.link import Link, execute, is_lost, is_postgres, sqlite_path
 from db.migrate import migrate
 from db.worker import Job, Jobs, Worker
 
@@ -38,15 +39,18 @@ class Store:
         self._audiences = Audiences()
         self._writes: Jobs = queue.SimpleQueue()
         self._reads: Jobs = queue.SimpleQueue()
+        self._asides: Jobs = self._writes
         self._lock = threading.Lock()
         self._running = False
-        self._threads = [
-            Worker("db-writer", Link(url, timeout_ms), self._writes),
-            *(
-                Worker(f"db-reader-{number}", Link(url, timeout_ms), self._reads)
-                for number in range(1, readers + 1)
-            ),
+        self._readers = [
+            Worker(f"db-reader-{number}", Link(url, timeout_ms), self._reads)
+            for number in range(1, readers + 1)
         ]
+        self._threads = [Worker("db-writer", Link(url, timeout_ms), self._writes), *self._readers]
+        if sqlite_path(url) is None:
+            # Where several may write at once, what can wait is written past the messages.
+            self._asides = queue.SimpleQueue()
+            self._threads.append(Worker("db-aside", Link(url, timeout_ms), self._asides))
 
     def open(self) -> None:
         """Bring the tables up to date and start. Blocks; raises StoreUnavailable when the database
@@ -71,7 +75,9 @@ class Store:
                 return
             self._running = False
         self._writes.put(None)
-        for _ in self._threads[1:]:
+        if self._asides is not self._writes:
+            self._asides.put(None)
+        for _ in self._readers:
             self._reads.put(None)
         for thread in self._threads:
             thread.join()
@@ -102,6 +108,22 @@ class Store:
             return outcomes
 
         return self._ask(self._writes, Job(work, lambda: unsure))
+
+    def aside(self, work: "Query[P, T]", /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """`work(database, *args)` in a transaction of its own, for what nobody waits for: it must
+        be short, and doing it twice must do no harm. Fails as `read` does."""
+
+        def transaction(database: Database) -> T:
+            execute(database, "BEGIN" if is_postgres(database) else "BEGIN IMMEDIATE")
+            try:
+                result = work(database, *args, **kwargs)
+            except AnmeiError:
+                execute(database, "ROLLBACK")
+                raise
+            execute(database, "COMMIT")
+            return result
+
+        return self._ask(self._asides, Job(transaction))
 
     def read(self, query: "Query[P, T]", /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         """`query(database, *args)` on a reader. Fails with StoreUnavailable, or with the

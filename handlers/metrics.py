@@ -24,6 +24,7 @@ TOTALS = {
     "archive_batches": "Transactions of the archive.",
     "archive_writes": "Writes in the transactions of the archive.",
     "store_failures": "Batches that failed because the database could not be reached.",
+    "indexed": "Messages entered into the search index.",
     "encodes": "Events encoded for delivery.",
     "deliveries": "Frames delivered to devices.",
     "flushes": "Sends that carried the deliveries.",

@@ -25,6 +25,7 @@ from handlers import (
     pages,
     preferences,
     revocations,
+    search,
     tokens,
 )
 from handlers.access_log import log_request
@@ -52,6 +53,7 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/conversations/{ID}/export", exports.Export),
     (f"{V1}/conversations/{ID}/read", messages.ReadMark),
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
+    (f"{V1}/messages/search", search.Search),
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),
     (f"{V1}/conversations/{ID}/preferences", preferences.ConversationPreference),
     (f"{V1}/preferences", preferences.Preferences),
@@ -88,6 +90,7 @@ def make_app(services: Services, web: Path = WEB) -> Application:
         exports.Export: {"running": exports.Running()},
         management.WebSocketHealth: readiness,
         health.Readyz: readiness,
+        search.Search: {"queue": search.SearchQueue()},
         metrics.Metrics: {"registry": metrics.make_registry(services)},
         demo.SignIn: {"bucket": Bucket(demo.RATE, demo.BURST, services.loop.time())},
         pages.Pages: {"files": pages.read_files(web)},

@@ -23,6 +23,15 @@ from db.models import (
     Revocation,
     User,
 )
+from db.models_search import (
+    ConversationCategory,
+    ConversationTag,
+    MessageTag,
+    SearchIndex,
+    SearchQueue,
+    SearchState,
+    Template,
+)
 from db.store import Store
 from tests.support.servers import Postgres, database_of
 
@@ -45,6 +54,13 @@ TABLES = [
         Reaction,
         Audit,
         Revocation,
+        SearchState,
+        SearchIndex,
+        SearchQueue,
+        MessageTag,
+        ConversationTag,
+        ConversationCategory,
+        Template,
     )
 ]
 

@@ -8,11 +8,13 @@ import pytest
 from peewee import Database
 
 from anmei.commands_tokens import RevokeTokens
-from db import link, queries
+from anmei.search_terms import read_terms
+from db import link, queries, search_index
 from db.audiences import Audiences
 from db.store import Store
 from db.writes import run
 from tests.db.chat import NOW, create, delivered, do, key, read, send, touch
+from tests.db.search import index
 
 STATUS = "msg_whose_status_is_asked"
 
@@ -82,6 +84,30 @@ WORK: dict[str, Callable[[Database], Any]] = {
 }
 
 
+def look(database: Database, **wanted: Any) -> Any:
+    return queries.search(database, key("u0"), queries.Wanted(**wanted), None, 20, 20_000)
+
+
+SEARCHES: dict[str, Callable[[Database], Any]] = {
+    "common": lambda db: look(db, terms=read_terms("hello"), sender_key=key("u0")),
+    "rare": lambda db: look(db, terms=read_terms("rare 今天天气")),
+    "one room": lambda db: look(db, terms=read_terms("hello"), conversation_key=key("room3")),
+    "no words": lambda db: look(db, terms=read_terms(""), conversation_key=key("room3")),
+    "tagged": lambda db: look(db, terms=read_terms(""), tag="todo"),
+    "indexing": lambda db: search_index.pending(db, search_index.Horizon(5_900, 1), 50),
+}
+
+
+def check_plans(plans: list[str]) -> None:
+    assert plans
+    for plan in plans:
+        assert "Seq Scan on messages" not in plan, plan
+        # SQLite names a table by its alias: m for messages, p for participants.
+        for table in ("messages", "m", "p", "participants", "d", "devices"):
+            assert f"SCAN {table}\n" not in plan + "\n", plan
+            assert f"SCAN {table} " not in plan, plan
+
+
 @pytest.mark.parametrize("name", WORK)
 def test_messages_are_never_searched_through(
     filled: Store, monkeypatch: pytest.MonkeyPatch, name: str
@@ -90,14 +116,26 @@ def test_messages_are_never_searched_through(
         link.execute(database, "ANALYZE")
         return explaining(monkeypatch, WORK[name])(database)
 
+    check_plans(filled.read(analyzed).result(20))
+
+
+def test_looking_for_words_goes_by_the_index_of_words(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index(filled, batch=2_000)
+
+    def analyzed(database: Database) -> list[str]:
+        link.execute(database, "ANALYZE")
+        return [
+            plan for work in SEARCHES.values() for plan in explaining(monkeypatch, work)(database)
+        ]
+
     plans = filled.read(analyzed).result(20)
-    assert plans
+    check_plans(plans)
     for plan in plans:
-        assert "Seq Scan on messages" not in plan, plan
-        # SQLite names a table by its alias: m for messages, p for participants.
-        for table in ("messages", "m", "p", "participants", "d", "devices"):
-            assert f"SCAN {table}\n" not in plan + "\n", plan
-            assert f"SCAN {table} " not in plan, plan
+        assert "Seq Scan on search_index" not in plan, plan
+        assert "SCAN s\n" not in plan + "\n", plan
+        assert "TEMP B-TREE" not in plan, plan
 
 
 def test_what_a_user_owns_is_counted_by_an_index(
