@@ -57,12 +57,11 @@ from db.errors import StoreUnavailable
 from db.migrate import migrate
 from db.store import Store, opened
 from handlers.listener import listeners
-from handlers.places import database_url, greeting, where
+from handlers.places import bind, database_url, greeting, where
 from handlers.request_limit import RequestLimit
 from handlers.routes import make_app
 from handlers.services import Services
 
-BACKLOG = 4_096  # connections that may wait to be accepted: a reconnect storm comes at once
 HEADER_TIMEOUT = 10.0  # seconds for a request's headers, and for a kept-alive connection's next
 BODY_TIMEOUT = 30.0  # seconds for a request's body
 
@@ -182,17 +181,6 @@ async def serve(
         undo.push_async_callback(drain, router, settings.drain_timeout / 1000 / 2)
         undo.callback(server.stop)
         yield Running(services, where(settings, sockets))
-
-
-def bind(settings: Settings) -> list[socket.socket]:
-    """The listening sockets. Raises SettingsError where it is not possible to listen there."""
-    try:
-        return bind_sockets(settings.port, settings.host, backlog=BACKLOG)
-    except OSError as error:
-        raise SettingsError(
-            f"ANMEI_HOST={settings.host} ANMEI_PORT={settings.port}: cannot listen there: "
-            f"{error.strerror}; `--host` and `--port` choose another place"
-        ) from None
 
 
 async def run_server(settings: Settings) -> int:

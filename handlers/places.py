@@ -7,8 +7,23 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tornado.netutil import bind_sockets
+
 from anmei.settings import Settings, SettingsError
 from handlers.demo import demo_is_on
+
+BACKLOG = 4_096  # connections that may wait to be accepted: a reconnect storm comes at once
+
+
+def bind(settings: Settings) -> list[socket.socket]:
+    """The listening sockets. Raises SettingsError where it is not possible to listen there."""
+    try:
+        return bind_sockets(settings.port, settings.host, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"ANMEI_HOST={settings.host} ANMEI_PORT={settings.port}: cannot listen there: "
+            f"{error.strerror}; `--host` and `--port` choose another place"
+        ) from None
 
 
 def where(settings: Settings, sockets: Sequence[socket.socket]) -> str:
