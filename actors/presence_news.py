@@ -1,16 +1,29 @@
 """Presence news: who is told that somebody came, went, or shows himself differently."""
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from actors.presence import OFFLINE, Presence
 from actors.sequencer import Sequencer
+from actors.supervisor import Supervisor
 from anmei.clock import now_ms, to_wire
+from anmei.errors import AnmeiError
 from anmei.event import Event
 from anmei.ids import id_of, make_key
+from db import queries
+from db.errors import StoreUnavailable
+from db.store import Store
 
 PAUSE = 1.0  # seconds between two pieces of news of one user
+WORD = 0.2  # seconds that a node which still lives takes at most to say who has left it
+AGAIN = 3.0  # seconds before the store is asked again
+PART = 20  # users whose conversations are read in one go
+MOST_GHOSTS = 10_000  # users of whom it is remembered that nobody said they left
+
+log = logging.getLogger("anmei.presence")
 
 
 class News(NamedTuple):
@@ -37,19 +50,30 @@ class PresenceNews:
         sequencers: Mapping[str, Sequencer],
         most: int,
         loop: asyncio.AbstractEventLoop,
+        store: Store,
+        supervisor: Supervisor,
     ) -> None:
         self._presence = presence
         self._sequencers = sequencers
         self._most = most
         self._loop = loop
+        self._store = store
+        self._supervisor = supervisor
         #: By user key: the news that waits, or None where none came since the last.
         self._resting: dict[str, News | None] = {}
+        #: Users who are on no node: those whose node has said so, and those of whom that is waited
+        #: for.
+        self._left: set[str] = set()
         self._gone: set[str] = set()
+        #: Users who are gone and whose node did not say so, and to whom they were shown as gone:
+        #: the node may come back with them on it.
+        self._ghosts: dict[str, list[str]] = {}
 
     def show(
         self, user_key: str, name: str | None, last_seen: int | None, keys: Collection[str]
     ) -> None:
         """The user is shown differently to the people of these conversations."""
+        self._ghosts.pop(user_key, None)
         news = News(name, last_seen, keys)
         if user_key in self._resting:
             self._resting[user_key] = news
@@ -58,12 +82,31 @@ class PresenceNews:
         self._loop.call_later(PAUSE, self._rested, user_key)
         self._send(user_key, news)
 
+    def said(self, user_key: str, name: str, last_seen: int | None, keys: Collection[str]) -> None:
+        """The same, said by another node, where the user is or was."""
+        if last_seen is not None and user_key not in self._gone:
+            self._left.add(user_key)
+        self._gone.discard(user_key)
+        self.show(user_key, name, last_seen, keys)
+
     def gone(self, user_key: str) -> None:
-        """The user is on no node any more, and it is not known where he took part: whoever goes in
-        one tick is looked for together, since a node that dies takes many along."""
+        """The user is on no node any more. Where his node lives it says so itself; whoever is left
+        of a node that died is looked for together, since it takes many along."""
+        if user_key in self._left:
+            self._left.discard(user_key)
+            return
         if not self._gone:
-            self._loop.call_soon(self._show_gone)
+            self._loop.call_later(WORD, self._show_gone)
         self._gone.add(user_key)
+
+    def back(self, user_key: str) -> None:
+        """The user has a seat on another node. One who was taken for gone is shown again: a node
+        that was frozen, or could not reach Redis, is back and has nothing new to say."""
+        self._gone.discard(user_key)
+        self._left.discard(user_key)
+        keys = self._ghosts.pop(user_key, None)
+        if keys is not None:
+            self._send(user_key, News(None, None, keys))
 
     def known(self, tenant: str, heads: Iterable[dict[str, Any]]) -> dict[str, str]:
         """Who is online now, of those whom the heads of small conversations name, by user id."""
@@ -79,14 +122,57 @@ class PresenceNews:
         return shown
 
     def _show_gone(self) -> None:
-        gone, self._gone = self._gone, set()
-        keys: dict[str, list[str]] = {}
+        """Shows those as gone of whom nothing was heard meanwhile."""
+        now = now_ms()
+        gone = {key for key in self._gone if self._presence.status(key) == OFFLINE}
+        self._gone = set()
+        if not gone:
+            return
+        keys: dict[str, list[str]] = {user_key: [] for user_key in gone}
+        unknown = False
         for sequencer in self._sequencers.values():
-            if sequencer.members is not None:
+            if sequencer.members is None:
+                unknown = True  # nothing was said there since anybody here came
+            else:
                 for user_key in gone & sequencer.members:
-                    keys.setdefault(user_key, []).append(sequencer.key)
+                    keys[user_key].append(sequencer.key)
         for user_key, found in keys.items():
-            self.show(user_key, None, now_ms(), found)
+            self._show_ghost(user_key, now, found)
+        if unknown:
+            self._supervisor.spawn("presence gone", partial(self._look_up, sorted(gone), now))
+
+    async def _look_up(self, gone: list[str], last_seen: int) -> None:
+        """Reads where they take part, and shows them as gone where only the store knows that."""
+        for start in range(0, len(gone), PART):
+            part = gone[start : start + PART]
+            try:
+                found = await asyncio.wrap_future(
+                    self._store.read(queries.small_conversations, part, self._most)
+                )
+            except (StoreUnavailable, AnmeiError) as error:
+                log.warning("who is gone could not be shown to all: %s", error)
+                await asyncio.sleep(AGAIN)
+                self._gone.update(gone[start:])
+                self._loop.call_soon(self._show_gone)
+                return
+            for user_key, keys in found.items():
+                if self._presence.status(user_key) == OFFLINE:
+                    self._show_ghost(
+                        user_key,
+                        last_seen,
+                        [
+                            key
+                            for key in keys
+                            if key in self._sequencers and self._sequencers[key].members is None
+                        ],
+                    )
+
+    def _show_ghost(self, user_key: str, last_seen: int, keys: list[str]) -> None:
+        if keys:
+            while len(self._ghosts) >= MOST_GHOSTS:
+                del self._ghosts[next(iter(self._ghosts))]
+            self._ghosts.setdefault(user_key, []).extend(keys)
+            self._send(user_key, News(None, last_seen, keys))
 
     def _rested(self, user_key: str) -> None:
         news = self._resting.pop(user_key)

@@ -126,7 +126,7 @@ class Relay:
             event = Event.of(envelope["type"], envelope["data"])
             router.tell_here(envelope["key"], envelope["users"], event)
         elif kind == "shown":
-            router.news.show(
+            router.news.said(
                 envelope["user"], envelope["name"], envelope["last_seen"], envelope["keys"]
             )
         elif kind == "status":

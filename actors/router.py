@@ -78,7 +78,8 @@ class Router:
         self._receipts = Receipts(loop, self._tell)
         self._repair = Repair(store, bus, supervisor)
         self.relay = Relay(bus, presence, self)
-        self.news = PresenceNews(presence, self.sequencers, settings.limit_presence_members, loop)
+        most = settings.limit_presence_members
+        self.news = PresenceNews(presence, self.sequencers, most, loop, store, supervisor)
         self._connections = 0
 
     @property
@@ -382,9 +383,8 @@ class Router:
         user = self.users.get(user_key)
         if user is not None:
             self._replace_oldest(user)
-        if self.presence.status(user_key) == OFFLINE:
-            # Said by the node itself where it still could; not by one that died.
-            self.news.gone(user_key)
+        moved = self.news.gone if self.presence.status(user_key) == OFFLINE else self.news.back
+        moved(user_key)
 
 
 def _concerned(change: Change) -> frozenset[str]:

@@ -22,7 +22,7 @@ from db.query_history import (
     now,
     ping,
 )
-from db.query_people import participants
+from db.query_people import participants, small_conversations
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
 from db.query_search import Wanted, search
@@ -64,6 +64,7 @@ __all__ = [
     "revocations_since",
     "removed_files",
     "search",
+    "small_conversations",
     "unread",
     "upload",
 ]

@@ -84,6 +84,24 @@ def participants(
     return page, to_cursor(end[2], end[5], end[0])
 
 
+def small_conversations(
+    database: Database, user_keys: list[str], most: int
+) -> dict[str, list[str]]:
+    """The keys of the conversations of at most `most` members that each of these users is in."""
+    found: dict[str, list[str]] = {user_key: [] for user_key in user_keys}
+    rows = fetch_many(
+        database,
+        "SELECT p.user_key, c.key FROM participants AS p"
+        " JOIN conversations AS c ON c.pk = p.conversation"
+        " WHERE p.user_key IN ({values}) AND p.active = TRUE"
+        f" AND c.participant_count <= {most:d}",
+        user_keys,
+    )
+    for user_key, conversation_key in rows:
+        found[user_key].append(conversation_key)
+    return found
+
+
 def with_marks(row: Row) -> dict[str, Any]:
     """A participant from `(user_key, name, role, last_read_seq, last_delivered_seq)`."""
     return {

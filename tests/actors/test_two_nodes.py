@@ -243,6 +243,38 @@ async def test_coming_and_going_is_told_on_the_other_node(pair):
     assert {news["user_id"] for news in ada.of("user_status_update")} == {"bob"}
 
 
+async def test_who_was_on_a_node_that_died_is_gone_for_all_also_where_nothing_was_ever_said(pair):
+    """And back when the node was only away."""
+    ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
+    await pair.one.do(
+        CreateConversation("default/pair", "direct", "default/eve", ("default/bob",), 1)
+    )
+    eve = await pair.one.person("eve")
+    await pair.two.bus.settled()
+    await until(lambda: pair.one.presence.seats("default/bob"))
+    assert pair.one.router.sequencers[ROOM].members is None
+    presence = pair.two.presence
+
+    def statuses(person: Person) -> list[tuple[str, str, bool]]:
+        return [
+            (news["user_id"], news["status"], news["last_seen_at"] is not None)
+            for news in person.of("user_status_update")
+            if news["user_id"] == "bob"
+        ]
+
+    seen = {person: len(statuses(person)) for person in (ada, eve)}
+    presence.leave("default/bob")  # as the survivors see it: a seat that goes without a word
+    for person in (ada, eve):
+        await until(lambda person=person: len(statuses(person)) > seen[person])
+        assert statuses(person)[-1] == ("bob", "offline", True)
+    presence.enter("default/bob", "online", {bob.device.connection_id: 1})
+    for person in (ada, eve):
+        await until(lambda person=person: len(statuses(person)) > seen[person] + 1)
+        assert statuses(person)[-1] == ("bob", "online", False)
+        assert len(statuses(person)) == seen[person] + 2
+    assert pair.one.router.sequencers[ROOM].members is None
+
+
 async def test_who_is_removed_hears_it_on_the_other_node_and_then_nothing(pair):
     ada, bob = await pair.one.person("ada"), await pair.two.person("bob")
     eve = await pair.two.person("eve")

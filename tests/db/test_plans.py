@@ -66,6 +66,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "unread": lambda db: queries.unread(db, key("u3")),
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
+    "small": lambda db: queries.small_conversations(db, [key("u3"), key("u4")], 200),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
     "export head": lambda db: queries.export_head(db, key("room3")),
     "export people": lambda db: queries.export_people(db, key("room3"), "acme/u2", 5),
