@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from actors.counters import Counters
 from anmei.commands import Command, Outcome, SendMessage
+from anmei.commands_inbox import PostMessage
 from anmei.errors import AnmeiError, ErrorCode
 from db.errors import StoreUnavailable
 from db.store import Store
@@ -20,6 +21,7 @@ from db.store import Store
 PATIENCE = 20.0  # seconds that a transaction may take
 PROBE_PAUSE = 0.25  # seconds between two looks at a store that could not be reached
 RETRY_AFTER_MS = 1_000
+MOST_COPIES = 10_000  # of messages into inboxes in one transaction; one message has all its own
 MOST_BYTES = 64 * 1024 * 1024  # of content that may wait, besides the number of writes
 
 log = logging.getLogger("anmei.archive")
@@ -122,8 +124,7 @@ class Archive:
                 self._idle.set()
                 self._wake = loop.create_future()
                 await self._wake
-            size = min(len(self._waiting), self._batch)
-            jobs = [self._waiting.popleft() for _ in range(size)]
+            jobs = self._next_batch()
             self._bytes -= sum(_size(command) for command, _ in jobs)
             await self._write(jobs, listener)
 
@@ -131,6 +132,19 @@ class Archive:
         """Refuses what comes from now on, and waits until all that was taken is written."""
         self._stopping = True
         await self._idle.wait()
+
+    def _next_batch(self) -> list[tuple[Command, Done]]:
+        """What is written next, in one transaction, taken from what waits."""
+        jobs: list[tuple[Command, Done]] = []
+        room = MOST_COPIES
+        while self._waiting and len(jobs) < self._batch:
+            command = self._waiting[0][0]
+            if isinstance(command, PostMessage):
+                room -= len(command.recipient_keys)
+                if jobs and room < 0:
+                    break
+            jobs.append(self._waiting.popleft())
+        return jobs
 
     async def _write(self, jobs: list[tuple[Command, Done]], listener: Listener) -> None:
         writing = asyncio.wrap_future(self._store.write([job[0] for job in jobs]))
@@ -155,7 +169,7 @@ class Archive:
         for (_, done), outcome in zip(jobs, outcomes, strict=True):
             self._guarded(done, outcome, listener)
         for outcome in outcomes:
-            if outcome.changes or outcome.mark is not None or outcome.told:
+            if outcome.news:
                 self._guarded(listener.apply, outcome, listener)
 
     def _guarded(self, call: Done, outcome: Outcome, listener: Listener) -> None:
@@ -205,9 +219,12 @@ class Archive:
 
 def _size(command: Command) -> int:
     """About what a command holds in memory, as far as strangers decide it."""
-    if isinstance(command, SendMessage):
+    if isinstance(command, SendMessage | PostMessage):
         texts = (command.content, command.extra_metadata, command.body)
-        return sum(len(text) for text in texts if text is not None)
+        size = sum(len(text) for text in texts if text is not None)
+        if isinstance(command, PostMessage):
+            size += sum(map(len, command.recipient_keys))
+        return size
     return 0
 
 

@@ -10,6 +10,8 @@ from actors.flusher import Flusher
 from actors.transport import Transport
 from anmei.close_codes import CloseCode
 from anmei.event import Event
+from anmei.frames import Sync
+from anmei.inbox import inbox_key, is_inbox, owner_of
 from anmei.principal import Principal
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ class Device:
         self.connection_id = connection_id
         self.device_id = device_id
         self.device_type = device_type
-        #: The key of the one conversation it is told of, or None for all of the user's.
+        #: The key of the one conversation, or inbox, it is told of; None for all of the user's.
         self.only = only
         #: Milliseconds since 1970.
         self.connected_at = connected_at
@@ -117,8 +119,8 @@ class Device:
         self.replaying = False
         #: Done when frames may be handled; None once that is so.
         self.ready: asyncio.Future[None] | None = None
-        #: Done with the positions of the first `sync`, for a client that promised one.
-        self.sync_requested: asyncio.Future[dict[str, int]] | None = None
+        #: Done with the first `sync`, for a client that promised one.
+        self.sync_requested: asyncio.Future[Sync] | None = None
         #: What welcomes it or replays to it, cancelled when the connection ends.
         self.task: asyncio.Task[None] | None = None
         #: Kept by the heartbeat, in loop time.
@@ -138,6 +140,19 @@ class Device:
         self._scheduled = False
         self._closed = False
         self._rooms: list[asyncio.Future[None]] = []
+
+    @property
+    def inbox(self) -> str:
+        """The key of the inbox it is told of: the user's own, but for an admin who watches."""
+        return self.watches or inbox_key(self.principal.key)
+
+    @property
+    def watches(self) -> str | None:
+        """The key of somebody else's inbox, where that is all it is told of."""
+        only = self.only
+        if only is None or not is_inbox(only) or owner_of(only) == self.principal.key:
+            return None
+        return only
 
     @property
     def closed(self) -> bool:

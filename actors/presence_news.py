@@ -121,6 +121,11 @@ class PresenceNews:
                             shown[user_id] = status
         return shown
 
+    def online(self, user_keys: Iterable[str]) -> dict[str, str]:
+        """How those of the users are shown who are online, by user id."""
+        statuses = {id_of(key): self._presence.status(key) for key in user_keys}
+        return {id: status for id, status in statuses.items() if status != OFFLINE}
+
     def _show_gone(self) -> None:
         """Shows those as gone of whom nothing was heard meanwhile."""
         now = now_ms()

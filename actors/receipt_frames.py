@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from actors.device import Device
 from anmei import frames
 from anmei.clock import now_ms
-from anmei.commands import MoveMarks
+from anmei.commands import MoveMarks, Outcome
+from anmei.commands_inbox import MarkInbox
 from anmei.errors import AnmeiError, ErrorCode
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def _move(
 ) -> None:
     if (data.seq is None) == (data.message_ids is None):
         raise AnmeiError(ErrorCode.BAD_REQUEST, "give either seq or message_ids")
+    if data.conversation_id is None:
+        _mark_inbox(user, device, id, data, read=read)
+        return
     command = MoveMarks(
         conversation_key=user.place(device, data.conversation_id),
         user_key=user.key,
@@ -41,6 +45,35 @@ def _move(
         device_id=device.device_id,
     )
     user.write(device, id, command, None)
+
+
+def _mark_inbox(
+    user: "UserActor",
+    device: Device,
+    id: str | None,
+    data: frames.Delivered | frames.MarkRead,
+    *,
+    read: bool,
+) -> None:
+    command = MarkInbox(
+        user_key=user.inbox(device),
+        read=read,
+        at=now_ms(),
+        seq=data.seq,
+        message_ids=tuple(data.message_ids or ()),
+        device_id=device.device_id,
+    )
+
+    def done(outcome: Outcome) -> None:
+        reply = outcome.reply or {}
+        if outcome.error is not None:
+            user.refuse(device, id, outcome.error)
+        elif reply.pop("more"):
+            user.router.archive.submit(command, done)  # so many are not marked in one transaction
+        else:
+            user.acknowledge(device, id, reply)
+
+    user.router.archive.submit(command, done)
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 from anmei.commands import Mark
 from anmei.ids import id_of
+from anmei.inbox import is_inbox
 
 PAUSE = 1.0  # seconds between two status updates of one reader in one conversation
 
@@ -26,15 +27,18 @@ class Receipts:
 
     def moved(self, mark: Mark) -> None:
         if mark.unread is not None:
+            inbox = is_inbox(mark.conversation_key)
             # Counted up to `last_seq`: what a device holds above that comes on top.
             data = {
-                "conversation_id": id_of(mark.conversation_key),
+                "conversation_id": None if inbox else id_of(mark.conversation_key),
                 "unread": mark.unread,
                 "last_read_seq": mark.last_read_seq,
                 "last_seq": mark.last_seq,
                 "change_seq": mark.change_seq,
             }
             self._tell(mark.conversation_key, (mark.user_key,), "unread_update", data)
+            if inbox:
+                return  # what was read there is told by numbered events, and to nobody else
         self._show(mark)
 
     def _show(self, mark: Mark) -> None:

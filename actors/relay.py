@@ -2,21 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.bus import Bus, Envelope
 from actors.presence import Presence
 from actors.sequencer import Sequencer
-from anmei.commands import Audience, Change
+from anmei.commands import Audience, Change, Post
 from anmei.errors import AnmeiError
 from anmei.event import Event
+from anmei.ids import id_of, make_key, tenant_of
+from anmei.inbox import audience_of, inbox_key, is_inbox
 from db import queries
 from db.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from actors.router import Router
+
+#: Bytes of ids and numbers that one envelope of a post has: with the longest message it stays below
+#: what may travel at once.
+MOST_POST_BYTES = 393_216
+NUMBER_BYTES = 24  # about what a number takes besides its id, as JSON
 
 log = logging.getLogger("anmei.relay")
 
@@ -61,6 +68,21 @@ class Relay:
                     "removed": list(change.removed),
                 },
             )
+
+    def post(self, post: Post) -> None:
+        """A message that came to inboxes: to each node that holds some of the users, for all of
+        them at once, in several envelopes only where their ids are very many and very long."""
+        if self.alone or not post.numbers:
+            return
+        found: dict[str, dict[str, int]] = {}
+        tenant = tenant_of(next(iter(post.numbers)))
+        for user_key, number in post.numbers.items():
+            for node_id in self._presence.nodes((user_key, inbox_key(user_key))):
+                found.setdefault(node_id, {})[id_of(user_key)] = number
+        for node_id, numbers in found.items():
+            for part in _parts(numbers):
+                envelope = {"kind": "post", "message": post.message, "tenant": tenant}
+                self._bus.publish(node_id, {**envelope, "numbers": part})
 
     def whisper(self, sequencer: Sequencer, type: str, data: dict[str, Any]) -> None:
         """An event of a conversation that is not kept."""
@@ -118,6 +140,10 @@ class Relay:
             self._presence.receive(envelope)
         elif kind == "change":
             self._change(envelope)
+        elif kind == "post":
+            tenant, numbers = envelope["tenant"], envelope["numbers"]
+            keys = {make_key(tenant, user_id): number for user_id, number in numbers.items()}
+            router.inboxes.arrive(Post(envelope["message"], keys))
         elif kind == "whisper":
             sequencer = router.sequencers.get(envelope["key"])
             if sequencer is not None:
@@ -145,8 +171,11 @@ class Relay:
     def _change(self, envelope: Envelope) -> None:
         """A numbered event from another node, delivered by a membership at least as new as the
         one it was committed under."""
-        sequencer = self._router.sequencers.get(envelope["key"])
-        if (
+        key = envelope["key"]
+        sequencer = self._router.sequencers.get(key)
+        if is_inbox(key):
+            self._offer(envelope, audience_of(key))
+        elif (
             sequencer is not None
             and sequencer.members is not None
             and sequencer.version >= envelope["version"]
@@ -179,3 +208,16 @@ class Relay:
                 tuple(envelope["removed"]),
             )
         )
+
+
+def _parts(numbers: dict[str, int]) -> Iterator[dict[str, int]]:
+    """The numbers of a post in pieces that may travel."""
+    part: dict[str, int] = {}
+    room = MOST_POST_BYTES
+    for user_id, number in numbers.items():
+        room -= len(user_id) + NUMBER_BYTES
+        if part and room < 0:
+            yield part
+            part, room = {}, MOST_POST_BYTES - len(user_id) - NUMBER_BYTES
+        part[user_id] = number
+    yield part

@@ -14,12 +14,15 @@ from typing import Any
 from actors.counters import Counters
 from actors.device import Device, Held
 from anmei.event import Event
+from anmei.frames import Sync
 from anmei.ids import id_of, make_key
+from anmei.inbox import is_inbox
 from db import queries
 from db.shapes import MESSAGE_EVENTS, message_event
 from db.store import Store
 
 PAGE = 200  # numbers of one read, of one conversation or of several together
+UNREAD = -1  # the place, in an inbox, of a device that has never said how far it is
 RESET_PAGE = 50  # events of the newest page that a reset is answered with
 
 
@@ -73,17 +76,21 @@ class Replay:
                 continue  # not, or no longer, one of the user's: not reported either
             if place == sequencer.mark:
                 device.release(key)
-                self._report[id_of(key)] = {"from": place, "to": place, "count": 0, "reset": False}
+                self._report[key] = {"from": place, "to": place, "count": 0, "reset": False}
             else:
                 spans.append(Span(key, place, sequencer.mark, device.hold(key)))
         device.attached = True
         return spans
 
     async def run(self) -> dict[str, dict[str, Any]]:
-        """Replays everything. Returns what `sync_complete` says of each conversation, by its id."""
+        """Replays everything. Returns what `sync_complete` says of each conversation, and of the
+        inbox, by its key."""
         small: list[Span] = []
         numbers = 0
         for span in self.begin():
+            if span.place == UNREAD:
+                await self._unread(span)
+                continue
             if not 0 < span.far <= min(PAGE, self._limit):
                 await self._large(span)
                 continue
@@ -116,6 +123,16 @@ class Replay:
         begun, newest = await asyncio.wrap_future(self._store.read(queries.newest, span.key, most))
         span.reset, span.begun, span.place, span.whole = True, begun, begun, begun
         complete = await self._push(span, newest, most + 2)
+        await self._catch_up(span, complete)
+
+    async def _unread(self, span: Span) -> None:
+        """An inbox, for a device of which nothing is known: what is not read in it."""
+        span.begun = span.place = span.whole = 0
+        span.reset, page = await asyncio.wrap_future(
+            self._store.read(queries.inbox_unread, span.key, self._limit)
+        )
+        self._counters.resets += span.reset
+        complete = await self._push(span, page, self._limit + 1)
         await self._catch_up(span, complete)
 
     async def _few(self, span: Span) -> bool:
@@ -159,7 +176,7 @@ class Replay:
             span.held = device.hold(key)
             complete = False
         device.release(key)
-        self._report[id_of(key)] = {
+        self._report[key] = {
             "from": span.begun,
             "to": span.place,
             "count": span.count,
@@ -176,7 +193,7 @@ class Replay:
                 break
             if type in MESSAGE_EVENTS:
                 seq = data["seq"]
-                type = message_event(seq, seq if seq in span.sent else span.whole)
+                type = message_event(seq, seq if seq in span.sent else span.whole, type)
                 span.sent.add(seq)
             device.push(Event.of(type, data))
             span.place = number
@@ -189,8 +206,21 @@ class Replay:
         return True
 
 
-def keyed(device: Device, positions: Mapping[str, int]) -> dict[str, int]:
-    """A client's positions by conversation key, those of its conversations alone."""
+def keyed(device: Device, sync: Sync) -> dict[str, int]:
+    """A client's positions by the keys of conversations and inbox, of those it is told of alone."""
     tenant = device.principal.tenant
-    places = {make_key(tenant, id): seq for id, seq in positions.items()}
+    places = {make_key(tenant, id): seq for id, seq in sync.positions.items()}
+    if sync.inbox is not None:
+        places[device.inbox] = sync.inbox
     return {key: seq for key, seq in places.items() if key in device.conversations}
+
+
+def complete(report: Mapping[str, dict[str, Any]], preferences: int | None) -> Event:
+    """The `sync_complete` that says so."""
+    inbox = [line for key, line in report.items() if is_inbox(key)]
+    data = {
+        "conversations": {id_of(key): line for key, line in report.items() if not is_inbox(key)},
+        "inbox": inbox[0] if inbox else None,
+        "preferences": preferences,
+    }
+    return Event.of("sync_complete", data)

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from actors.agreement import Agreement
 from actors.archive import Archive
 from actors.bus import Bus
 from actors.counters import Counters
 from actors.device import Device
+from actors.inboxes import Inboxes
 from actors.presence import OFFLINE, Presence
 from actors.presence_news import PresenceNews
 from actors.receipts import Receipts
@@ -17,13 +18,14 @@ from actors.relay import Relay
 from actors.repair import Repair
 from actors.sequencer import Sequencer
 from actors.supervisor import Supervisor
+from actors.transport import Stranger
 from actors.user import UserActor
 from anmei.clock import now_ms
 from anmei.close_codes import CloseCode
 from anmei.commands import Change, Outcome
 from anmei.event import Event
 from anmei.ids import id_of, tenant_of
-from anmei.principal import Principal
+from anmei.inbox import is_inbox
 from anmei.settings import Settings
 from db import queries
 from db.store import Store
@@ -31,13 +33,6 @@ from db.store import Store
 MOST_SHOWN = 500  # conversations whose people are told on other nodes
 
 log = logging.getLogger("anmei.router")
-
-
-class Stranger(Protocol):
-    """A connection that has not said yet whose it is."""
-
-    def send_away(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
-        """Ends it."""
 
 
 class Router:
@@ -80,6 +75,7 @@ class Router:
         self.relay = Relay(bus, presence, self)
         most = settings.limit_presence_members
         self.news = PresenceNews(presence, self.sequencers, most, loop, store, supervisor)
+        self.inboxes = Inboxes(self.users, presence, supervisor, self.offer)
         self._connections = 0
 
     @property
@@ -107,6 +103,7 @@ class Router:
         user.name = device.principal.name
         user.devices[device] = None
         self.enter(user)
+        self.inboxes.watch(device)
         self._connections += 1
         self.counters.connections += 1
         self._replace_oldest(user)
@@ -134,6 +131,7 @@ class Router:
             self.look_at(device, key, joined=False)
         user.left.update(device.conversations)
         del user.devices[device]
+        self.inboxes.unwatch(device)
         self._connections -= 1
         self.counters.closes[code] += 1
         device.ended()
@@ -171,7 +169,7 @@ class Router:
         sequencer = self.sequencers.get(key)
         if sequencer is None:
             sequencer = self._sequencer(key, place.change_seq)
-        elif not sequencer.admits(device.principal.key):
+        elif not is_inbox(key) and not sequencer.admits(device.principal.key):
             return
         if not sequencer.size:
             sequencer.size = place.participant_count
@@ -206,6 +204,9 @@ class Router:
             self._receipts.moved(outcome.mark)
         for told in outcome.told:
             self._tell(told.conversation_key, (told.user_key,), told.type, told.data)
+        if outcome.post is not None:
+            self.relay.post(outcome.post)
+            self.inboxes.arrive(outcome.post)
 
     def route(self, change: Change) -> None:
         """A numbered event that was committed here: local devices at once, then one publish for
@@ -226,7 +227,7 @@ class Router:
         count = 0
         for user_key in user_keys:
             for device in self.devices_of(user_key):
-                if device.only is None:
+                if device.only is None or is_inbox(device.only):
                     device.push(event)
                     count += 1
         return count
@@ -262,12 +263,8 @@ class Router:
 
     # Presence
 
-    def presence_of(self, principal: Principal, heads: list[dict[str, Any]]) -> dict[str, str]:
-        """Who is online among those whom the heads name, small conversations only."""
-        return self.news.known(principal.tenant, heads)
-
     def gap(self) -> None:
-        """Something may have passed unseen: the store is asked what has changed."""
+        """Something may have passed unseen."""
         self._repair.close_gap(self.sequencers)
         self.agreement.close_gap()
 
@@ -303,7 +300,8 @@ class Router:
         if sequencer is None:
             # Made by an event when somebody here has just been let in, or is being attached: the
             # latter begins at a mark that is taken later, so this event may set it.
-            if _concerned(change).isdisjoint(self.users):
+            concerned = _concerned(change)
+            if concerned.isdisjoint(self.users) and concerned.isdisjoint(self.inboxes.watched):
                 return
             sequencer = self._sequencer(change.conversation_key, change.change_seq - 1)
         if change.type == "conversation_updated":
@@ -320,9 +318,7 @@ class Router:
                 user.left.add(change.conversation_key)
         if len(members) <= self.settings.limit_presence_members:
             # People who meet in it for the first time know nothing of each other yet.
-            statuses = {id_of(key): self.presence.status(key) for key in members}
-            online = {id: status for id, status in statuses.items() if status != OFFLINE}
-            change.data = {**change.data, "presence": online}
+            change.data = {**change.data, "presence": self.news.online(members)}
 
     def _sequencer(self, key: str, mark: int) -> Sequencer:
         sequencer = Sequencer(
@@ -349,6 +345,7 @@ class Router:
                 for device in user.devices:
                     if device.only is None or device.only == key:
                         yield device
+        yield from self.inboxes.watched.get(key, ())
 
     def whisper_here(self, sequencer: Sequencer, event: Event, sender: Device | None) -> None:
         """For the devices of this node, but for the one it comes from."""
@@ -373,7 +370,10 @@ class Router:
         keys = {sequencer.key for sequencer in user.conversations()} | user.left
         most = self.settings.limit_presence_members
         small = [
-            key for key in keys if key not in self.sequencers or self.sequencers[key].size <= most
+            key
+            for key in keys
+            if not is_inbox(key)
+            and (key not in self.sequencers or self.sequencers[key].size <= most)
         ]
         self.news.show(user.key, user.name, last_seen, small)
         self.relay.shown(user.key, user.name, last_seen, small[:MOST_SHOWN])
@@ -388,6 +388,8 @@ class Router:
 
 
 def _concerned(change: Change) -> frozenset[str]:
-    """Who is told of it: the audience, and those who are in it no longer."""
+    """Who is told of it: the audience, those who are in it no longer, and who watches an inbox."""
     members = change.audience.members
+    if is_inbox(change.conversation_key):
+        return members.union((change.conversation_key,))
     return members.union(change.removed) if change.removed else members

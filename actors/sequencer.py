@@ -116,7 +116,7 @@ class Sequencer:
         for change in changes:
             if change.change_seq > self.mark:
                 if change.type in MESSAGE_EVENTS:
-                    change.type = message_event(change.data["seq"], begun)
+                    change.type = message_event(change.data["seq"], begun, change.type)
                 self._deliver(change)
         self.mark = max(self.mark, head)
         self._go_on()

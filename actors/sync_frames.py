@@ -6,11 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.device import Device
-from actors.replay import Replay, keyed
+from actors.replay import Replay, complete, keyed
 from anmei import frames
 from anmei.close_codes import CloseCode
 from anmei.errors import AnmeiError, ErrorCode, not_found
-from anmei.event import Event
 from db import queries
 
 RETRY_AFTER_MS = 1_000
@@ -53,7 +52,7 @@ def sync(user: "UserActor", device: Device, id: str | None, data: frames.Sync) -
         )
     if waiting is not None:
         device.preference_place = data.preferences or 0
-        waiting.set_result(data.positions)
+        waiting.set_result(data)
     else:
         user.read(device, None, partial(_sync, user, device, data))
         device.replaying = True
@@ -65,7 +64,7 @@ async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
     try:
         report = await Replay(
             device,
-            keyed(device, data.positions),
+            keyed(device, data),
             store=router.store,
             limit=router.settings.limit_replay,
             counters=router.counters,
@@ -80,8 +79,7 @@ async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
         raise
     finally:
         device.replaying = False
-    complete = {"conversations": report, "inbox": None, "preferences": preferences}
-    device.push(Event.of("sync_complete", complete))
+    device.push(complete(report, preferences))
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

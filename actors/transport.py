@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from anmei.close_codes import CloseCode
+
 
 class Transport(Protocol):
     """One live connection, seen from the inside: five methods, none of which waits or raises."""
@@ -22,3 +24,10 @@ class Transport(Protocol):
 
     def heard_at(self) -> float:
         """When the peer was last heard, in the time of the event loop (seconds)."""
+
+
+class Stranger(Protocol):
+    """A connection that has not said yet whose it is."""
+
+    def send_away(self, code: CloseCode, reason: str, retry_after_ms: int | None) -> None:
+        """Ends it."""

@@ -23,6 +23,7 @@ from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.event import Event
 from anmei.frames import Frame
 from anmei.ids import id_of, make_key
+from anmei.inbox import inbox_key
 from db.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -126,6 +127,12 @@ class UserActor(Actor[tuple[Device, Frame]]):
         if device.only is not None and device.only != key:
             raise not_found("conversation")
         return key
+
+    def inbox(self, device: Device) -> str:
+        """The key of the user whose inbox the device may mark: his own."""
+        if device.only is not None and device.only != inbox_key(self.key):
+            raise not_found("inbox")
+        return self.key
 
     def seat(self, device: Device, conversation_id: str) -> str:
         """The key of a conversation the device is seated in."""

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.device import Device
-from actors.replay import Replay, keyed
+from actors.replay import UNREAD, Replay, complete, keyed
 from actors.router import Router
 from anmei import __version__
 from anmei.clock import now_ms, to_wire
 from anmei.close_codes import CloseCode
 from anmei.commands import TouchDevice
 from anmei.event import Event
-from anmei.ids import id_of, make_key
+from anmei.ids import make_key
+from anmei.inbox import is_inbox
 from anmei.settings import Settings
 from db import queries
 from db.errors import StoreUnavailable
@@ -75,15 +76,16 @@ class Welcome:
             ),
             lambda outcome: None,
         )
-        if device.only is not None and not view.places:
+        places = view.places if view.inbox is None else [*view.places, view.inbox]
+        if not places:
             device.close(CloseCode.FORBIDDEN, "no such conversation, or not one of yours")
             return
-        for number, place in enumerate(view.places, 1):
+        for number, place in enumerate(places, 1):
             router.seat(device, place)
             if number % SEATS_A_TURN == 0:
                 await asyncio.sleep(0)  # somebody with thousands of them does not stop all others
         router.check_later(device.conversations)
-        for place in view.places:
+        for place in places:
             sequencer = device.conversations.get(place.conversation_key)
             if sequencer is not None and sequencer.mark < place.change_seq:
                 await sequencer.reached(place.change_seq)
@@ -92,17 +94,17 @@ class Welcome:
         if self._client_resumes:
             device.sync_requested = asyncio.get_running_loop().create_future()
         self._listen()
-        if device.only is not None:
+        if device.only is not None and not is_inbox(device.only):
             router.look_at(device, device.only, joined=True)
+        known = {place.conversation_key: _received(place, view) for place in places}
         if self._client_resumes:
             requested = await self._requested()
             if requested is not None:
-                told = {place.conversation_key: place.change_seq for place in view.places}
+                told = {place.conversation_key: place.change_seq for place in places}
+                if device.inbox not in requested:
+                    told |= {key: seq for key, seq in known.items() if is_inbox(key)}
                 await self._replay(told | requested, requested)
                 return
-        known = {
-            place.conversation_key: _received(place, view.device_known) for place in view.places
-        }
         await self._replay(known, None)
 
     def _listen(self) -> None:
@@ -112,22 +114,20 @@ class Welcome:
             ready.set_result(None)
 
     async def _requested(self) -> dict[str, int] | None:
-        """The positions of the client's `sync`, by key; None where it does not come in time."""
+        """The places of the client's `sync`, by key; None where it does not come in time."""
         device = self._device
         assert device.sync_requested is not None
         try:
-            positions = await asyncio.wait_for(
-                device.sync_requested, self._settings.sync_wait / 1000
-            )
+            sync = await asyncio.wait_for(device.sync_requested, self._settings.sync_wait / 1000)
         except TimeoutError:
             return None
         finally:
             device.sync_requested = None
-        return keyed(device, positions)
+        return keyed(device, sync)
 
     async def _replay(self, places: Mapping[str, int], reported: Mapping[str, int] | None) -> None:
-        """Replays from `places`; `sync_complete` speaks of those in `reported`, or, where that is
-        None, of those that had something to replay."""
+        """Replays from `places`; `sync_complete` speaks of the conversations in `reported`, or,
+        where that is None, of those that had something to replay, and so of the inbox."""
         device = self._device
         device.replaying = True
         # What came of memberships since the view was read: somebody let in begins at that change,
@@ -150,17 +150,13 @@ class Welcome:
         finally:
             device.replaying = False
         preferences = await self._router.agreement.replay(device, device.preference_place)
-        names = {id_of(key) for key in reported} if reported is not None else None
         shown = {
-            id: line
-            for id, line in report.items()
-            if (line["count"] or line["reset"] if names is None else id in names)
+            key: line
+            for key, line in report.items()
+            if (reported is not None and key in reported)
+            or ((reported is None or is_inbox(key)) and (line["count"] or line["reset"]))
         }
-        device.push(
-            Event.of(
-                "sync_complete", {"conversations": shown, "inbox": None, "preferences": preferences}
-            )
-        )
+        device.push(complete(shown, preferences))
 
     def _status(self, view: queries.AttachView) -> str:
         user = self._router.users.get(self._device.principal.key)
@@ -206,14 +202,19 @@ class Welcome:
             "token_expires_at": to_wire(principal.expires_at * 1000),
             "conversations": heads,
             "has_more_conversations": view.has_more,
-            "presence": router.presence_of(principal, heads),
-            "inbox": {"seq": 0, "unread": 0},
+            "presence": router.news.known(principal.tenant, heads),
+            "inbox": {
+                "seq": 0 if view.inbox is None else view.inbox.change_seq,
+                "unread": view.inbox_unread,
+            },
         }
 
 
-def _received(place: queries.Place, device_known: bool) -> int:
+def _received(place: queries.Place, view: queries.AttachView) -> int:
     """Up to where the device has a conversation, as far as the store knows. What another device
     acknowledged counts for a new one alone."""
     if place.device_seq is not None:
         return place.device_seq
-    return max(0, place.joined_seq - 1) if device_known else place.delivered_seq
+    if is_inbox(place.conversation_key):
+        return UNREAD if view.inbox_unread else place.change_seq
+    return max(0, place.joined_seq - 1) if view.device_known else place.delivered_seq

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from anmei.commands_files import FileCommand
+from anmei.commands_inbox import InboxCommand
 from anmei.commands_preferences import SetPreference
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import TransferCommand
@@ -31,7 +32,7 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct):
-    """One numbered event of one conversation, committed.
+    """One numbered event of one conversation, or of one inbox, committed.
 
     `type` is the wire type (`new_message`, `message_updated`, `conversation_updated`), `data` its
     data as the wire shows it, with `conversation_id` and `change_seq` in it.
@@ -73,6 +74,15 @@ class Told(msgspec.Struct):
     data: dict[str, Any]
 
 
+class Post(msgspec.Struct):
+    """One message that came to the inboxes of several users, committed."""
+
+    #: As the wire shows it, but for what differs from inbox to inbox.
+    message: dict[str, Any]
+    #: The number that it has in each of them, by user key.
+    numbers: dict[str, int]
+
+
 class Outcome(msgspec.Struct):
     """What came of one command: a reply or an error, never both."""
 
@@ -81,6 +91,12 @@ class Outcome(msgspec.Struct):
     changes: tuple[Change, ...] = ()
     mark: Mark | None = None
     told: tuple[Told, ...] = ()
+    post: Post | None = None
+
+    @property
+    def news(self) -> bool:
+        """Whether anybody else is to be told."""
+        return bool(self.changes or self.mark or self.told or self.post)
 
 
 class SendMessage(msgspec.Struct):
@@ -208,4 +224,5 @@ Command = (
     | SweepRevocations
     | TransferCommand
     | FileCommand
+    | InboxCommand
 )

@@ -71,17 +71,19 @@ class History(msgspec.Struct, tag="history"):
 
 
 class Delivered(msgspec.Struct, tag="delivered"):
-    """This device holds everything up to `seq` (or up to the highest of `message_ids`)."""
+    """This device holds everything up to `seq` (or up to the highest of `message_ids`); without a
+    conversation, in the inbox."""
 
-    conversation_id: Id
+    conversation_id: Id | None
     seq: Seq | None = None
     message_ids: Annotated[list[Id], Meta(max_length=MAX_MESSAGE_IDS)] | None = None
 
 
 class MarkRead(msgspec.Struct, tag="mark_read"):
-    """The user has read everything up to `seq` (or up to the highest of `message_ids`)."""
+    """The user has read everything up to `seq` (or up to the highest of `message_ids`); without a
+    conversation, in the inbox, where `message_ids` are those alone."""
 
-    conversation_id: Id
+    conversation_id: Id | None
     seq: Seq | None = None
     message_ids: Annotated[list[Id], Meta(max_length=MAX_MESSAGE_IDS)] | None = None
 

@@ -35,6 +35,7 @@ MOST_REMEMBERED: Final = 100_000  # ids of one window that are told apart
 RESERVED: Final = frozenset(
     {"ack", "error", "pong", "connection_established", "disconnect", "token_expiring"}
     | {"sync_complete", "new_message", "message_updated", "conversation_updated"}
+    | {"notification_updated", "notification_removed", "inbox_read"}
 )
 
 

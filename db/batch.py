@@ -7,9 +7,10 @@ from peewee import Database
 
 from anmei.commands import Audience
 from db.audiences import Audiences
+from db.inboxes import Inboxes
 from db.link import Row, execute, fetch_many, is_postgres, update_many
 
-#: The number of the PostgreSQL advisory lock under which conversations and users are made.
+#: The number of the PostgreSQL advisory lock under which conversations, inboxes and users are made.
 _CREATING = 0x616E6D6570
 #: The first half of the numbers of the locks under which a user's uploads are begun.
 _OWNING = 0x616E6D71
@@ -52,14 +53,16 @@ class Batch:
 
     Locks are taken in one order by every process, so that none waits for another in a circle:
     first the one for revocations, then those under which things are made, then the conversations
-    by primary key, then the files. Whatever belongs to a conversation (its counters, participants
-    and messages) is written only under the lock of its row. SQLite has one writer at a time anyway.
+    by primary key, then the inboxes by their users' keys, then the files. Whatever belongs to a
+    conversation (its counters, participants and messages) is written only under the lock of its
+    row, and so are the copies of an inbox. SQLite has one writer at a time anyway.
     """
 
     def __init__(self, database: Database, audiences: Audiences) -> None:
         self.database = database
         self.audiences = audiences
         self.postgres = is_postgres(database)
+        self.inboxes = Inboxes(database)
         self._places: dict[str, Place] = {}
         self._changed: dict[int, Place] = {}
         #: Conversation keys by the pairs of direct ones and by idempotency keys, of those found
@@ -198,6 +201,7 @@ class Batch:
 
     def flush(self) -> None:
         """Write the counters."""
+        self.inboxes.flush()
         update_many(
             self.database,
             "conversations",

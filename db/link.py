@@ -25,6 +25,9 @@ _as_peewee_error: Any = vars(peewee)["__exception_wrapper__"]
 #: SQLite takes at most 32,766 values in one statement.
 MAX_VALUES = 30_000
 
+#: Rows of one statement where there may be tens of thousands of them.
+MAX_ROWS = 1_000
+
 
 class Link:
     """A connection for one thread, opened when it is first asked for.
@@ -149,6 +152,14 @@ def insert_many(database: Database, sql: str, rows: list[Row]) -> None:
             _raw(database).cursor().executemany(
                 _with_question_marks(sql.format(values=placeholders(1, width))), rows
             )
+
+
+def insert_pages(database: Database, sql: str, rows: list[Row]) -> None:
+    """The same for very many rows: one statement for each `MAX_ROWS` of them."""
+    for start in range(0, len(rows), MAX_ROWS):
+        part = rows[start : start + MAX_ROWS]
+        values = placeholders(len(part), len(part[0]))
+        execute(database, sql.format(values=values), [value for row in part for value in row])
 
 
 def update_many(

@@ -167,6 +167,9 @@ class Message(Model):
     #: JSON: what a message of its kind holds, and what is shown of the page it links to.
     body = TextField(null=True)
     link_preview = TextField(null=True)
+    #: Personal messages alone have these two, and each `client_msg_id` once a sender.
+    title = TextField(null=True)
+    category = TextField(null=True)
 
     class Meta:
         table_name = "messages"
@@ -218,15 +221,37 @@ class Audit(Model):
         )
 
 
+class Inbox(Model):
+    """What a user's personal messages are numbered and counted by. There is none before the first.
+
+    All messages with a `seq` up to `delivered_seq` were delivered, and up to `read_seq` read;
+    others may be. `meta_seq` is the number of the last change of `read_seq`.
+    """
+
+    user_key = TextField(primary_key=True)
+    change_seq = BigIntegerField()
+    unread = BigIntegerField()
+    delivered_seq = BigIntegerField()
+    read_seq = BigIntegerField()
+    read_at = BigIntegerField()
+    meta_seq = BigIntegerField()
+
+    class Meta:
+        table_name = "inboxes"
+
+
 class MessageRecipient(Model):
-    """One user's copy of a personal message; `seq` counts within that user's inbox."""
+    """One user's copy of a personal message. `seq` is its number in that user's inbox, and
+    `change_seq` that of the last change to the copy; one taken out of the inbox stays as read."""
 
     message = ForeignKeyField(Message, column_name="message", index=False)
     recipient_key = TextField()
     seq = BigIntegerField()
+    change_seq = BigIntegerField()
     is_read = BooleanField(default=False)
     read_at = BigIntegerField(null=True)
     delivered_at = BigIntegerField(null=True)
+    removed_at = BigIntegerField(null=True)
     created_at = BigIntegerField()
 
     class Meta:
@@ -234,7 +259,8 @@ class MessageRecipient(Model):
         primary_key = CompositeKey("message", "recipient_key")
         indexes = (
             (("recipient_key", "seq"), True),
-            (("recipient_key", "is_read"), False),
+            (("recipient_key", "change_seq"), True),
+            (("recipient_key", "is_read", "seq"), False),
         )
 
 
@@ -263,6 +289,8 @@ class Device(Model):
     device_type = TextField()
     created_at = BigIntegerField()
     last_seen_at = BigIntegerField()
+    #: How far it has received the user's inbox; null until it says so.
+    inbox_seq = BigIntegerField(null=True)
 
     class Meta:
         table_name = "devices"

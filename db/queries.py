@@ -9,8 +9,6 @@ from db.query_heads import (
     heads,
 )
 from db.query_history import (
-    Backlog,
-    Event,
     audience,
     changed_since,
     changes,
@@ -22,6 +20,7 @@ from db.query_history import (
     now,
     ping,
 )
+from db.query_inbox import inbox, inbox_unread
 from db.query_people import participants, small_conversations
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
@@ -29,6 +28,7 @@ from db.query_search import Wanted, search
 from db.query_status import message_status
 from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
 from db.query_unread import conversation_unread, unread
+from db.shapes import Backlog, Event
 
 __all__ = [
     "AttachView",
@@ -53,6 +53,8 @@ __all__ = [
     "heads",
     "history",
     "hole",
+    "inbox",
+    "inbox_unread",
     "message_status",
     "newest",
     "now",

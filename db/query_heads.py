@@ -6,9 +6,11 @@ from peewee import Database
 
 from anmei.codec import encode
 from anmei.ids import id_of
+from anmei.inbox import inbox_key, is_inbox, owner_of
 from db import query_unread, shapes
 from db.cursors import from_cursor, to_cursor
 from db.link import Row, fetch, fetch_many
+from db.query_inbox import inbox_head
 from db.query_people import shown_rows, with_marks
 from db.snapshot import snapshot
 
@@ -29,7 +31,7 @@ _LAST_MESSAGE = shapes.of("m").replace("m.content", f"substr(m.content, 1, {MAX_
 
 
 class Place(NamedTuple):
-    """Where a user, and one device of his, stand in a conversation."""
+    """Where a user, and one device of his, stand in a conversation, or in the inbox."""
 
     conversation_key: str
     change_seq: int
@@ -53,6 +55,9 @@ class AttachView(NamedTuple):
     device_known: bool
     #: What the user wants to be shown as while online.
     status: str
+    #: The inbox, where the device is told of it, and what is unread in it.
+    inbox: Place | None
+    inbox_unread: int
 
 
 def attach_view(
@@ -62,8 +67,11 @@ def attach_view(
     heads_limit: int,
     only: str | None = None,
 ) -> AttachView:
-    """The view of a user's device; with `only`, of that one conversation of his alone."""
+    """The view of a user's device; with `only`, of that one conversation of his alone, or of that
+    inbox, whosever it is."""
     narrowed = "" if only is None else " AND c.key = %s"
+    owner = owner_of(only) if only is not None and is_inbox(only) else user_key
+    inbox, inbox_unread = None, 0
     with snapshot(database):
         rows = fetch(
             database,
@@ -80,12 +88,19 @@ def attach_view(
             (user_key, device_id),
         )
         status = fetch(database, "SELECT status FROM users WHERE key = %s", (user_key,))
+        if only is None or is_inbox(only):
+            last, inbox_unread, place = inbox_head(
+                database, owner, device_id if owner == user_key else ""
+            )
+            inbox = Place(inbox_key(owner), last, place, 0, 1, 0)
     return AttachView(
         [Place(row[1], row[9], row[12], row[11], row[5], row[13]) for row in rows],
         heads,
         len(rows) > len(heads),
         bool(known),
         status[0][0] if status else "online",
+        inbox,
+        inbox_unread,
     )
 
 
@@ -179,9 +194,9 @@ def _heads(database: Database, user_key: str | None, rows: list[Row]) -> list[di
 
 def _fitting(heads: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The first of the heads, as many as may be sent together, and one at least."""
-    room = MAX_HEADS_BYTES
+    room = MAX_HEADS_BYTES - len("[")
     for number, head in enumerate(heads):
-        room -= len(encode(head)) + 1
+        room -= len(encode(head)) + len(",")
         if number and room < 0:
             return heads[:number]
     return heads

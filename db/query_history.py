@@ -1,19 +1,18 @@
-"""What happened in a conversation: its messages and changes."""
+"""What happened in a conversation, or an inbox: its messages and changes."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from peewee import Database
 
 from anmei.commands import Audience
 from anmei.ids import id_of
-from db import query_heads, shapes
+from anmei.inbox import audience_of, is_inbox
+from db import query_heads, query_inbox, shapes
 from db.link import Row, fetch, fetch_many, is_postgres
 from db.query_people import visible
+from db.shapes import Backlog, Event
 from db.snapshot import snapshot
-
-#: One event: (change_seq, type, data).
-Event = tuple[int, str, dict[str, Any]]
 
 _LAST = 2**63 - 1
 
@@ -24,15 +23,6 @@ _TEXTS = (
     "content",
     *(f"coalesce({column}, '')" for column in ("extra_metadata", "body", "link_preview")),
 )
-
-
-class Backlog(NamedTuple):
-    """What a conversation has above a number, as of one moment."""
-
-    events: list[Event]
-    #: The conversation's last number at that moment. Where the events are fewer than was asked
-    #: for they are all there is up to it: whoever holds them holds every message up to it.
-    head: int
 
 
 def changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
@@ -56,6 +46,8 @@ def changes_many(
 
 def distance(database: Database, conversation_key: str, after: int, most: int) -> int:
     """How many messages have a change_seq > `after`; not counted further than `most`."""
+    if is_inbox(conversation_key):
+        return query_inbox.distance(database, conversation_key, _within(after, 0), most)
     rows = fetch(
         database,
         "SELECT count(*) FROM (SELECT 1 FROM messages AS m WHERE m.conversation ="
@@ -68,6 +60,8 @@ def distance(database: Database, conversation_key: str, after: int, most: int) -
 def newest(database: Database, conversation_key: str, limit: int) -> tuple[int, Backlog]:
     """The last `limit` messages by their `seq`, as they are now, and the number that the page
     begins above. The events ascend by change_seq."""
+    if is_inbox(conversation_key):
+        return query_inbox.newest(database, conversation_key, limit)
     with snapshot(database):
         head, row = _head(database, conversation_key)
         seqs: list[Row] = []
@@ -133,6 +127,8 @@ def hole(database: Database, conversation_key: str, after: int) -> tuple[Backlog
 
 def audience(database: Database, conversation_key: str) -> Audience | None:
     """Who is in the conversation; None where there is no such conversation."""
+    if is_inbox(conversation_key):
+        return audience_of(conversation_key)
     rows = fetch(
         database,
         "SELECT c.members_version, p.user_key FROM conversations AS c LEFT JOIN participants AS p"
@@ -147,13 +143,16 @@ def audience(database: Database, conversation_key: str) -> Audience | None:
 def changed_since(database: Database, known: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """Of conversations `(conversation_key, change_seq)` those that have moved on, with their
     change_seq now."""
-    places = dict(known)
+    places = {key: seq for key, seq in known if not is_inbox(key)}
     rows = fetch_many(
         database,
         "SELECT key, change_seq FROM conversations WHERE key IN ({values})",
         list(places),
     )
-    return [(key, change_seq) for key, change_seq in rows if change_seq > places[key]]
+    moved = [(key, change_seq) for key, change_seq in rows if change_seq > places[key]]
+    return moved + query_inbox.changed_since(
+        database, {key: seq for key, seq in known if is_inbox(key)}
+    )
 
 
 def now(database: Database) -> int:
@@ -171,6 +170,8 @@ def ping(database: Database) -> bool:
 
 
 def _changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
+    if is_inbox(conversation_key):
+        return query_inbox.changes(database, conversation_key, _within(after, 0), limit)
     head, row = _head(database, conversation_key)
     if row is None:
         return Backlog([], 0)

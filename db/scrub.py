@@ -11,6 +11,7 @@ from db.write_attachments import unlink
 #: and when, its numbers and its ids stay: they keep its place.
 _EMPTY = {
     "content": "''",
+    "title": "NULL",
     "extra_metadata": "NULL",
     "body": "NULL",
     "link_preview": "NULL",

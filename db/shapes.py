@@ -1,6 +1,6 @@
 """Rows as the wire shows them."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import ujson
 
@@ -9,11 +9,18 @@ from anmei.commands_preferences import FOREVER
 from anmei.ids import id_of
 from db.link import Row
 
+#: One event: (change_seq, type, data).
+Event = tuple[int, str, dict[str, Any]]
+
 #: The first participants that a head or a changed conversation shows.
 SHOWN_PARTICIPANTS = 50
 
 #: The events that carry a message.
-MESSAGE_EVENTS = ("new_message", "message_updated")
+MESSAGE_EVENTS = {
+    type: pair
+    for pair in (("new_message", "message_updated"), ("notification", "notification_updated"))
+    for type in pair
+}
 
 MESSAGE_COLUMNS = (
     "id, seq, change_seq, sender_id, sender_name, sender_type, message_type, content,"
@@ -23,13 +30,22 @@ MESSAGE_COLUMNS = (
 )
 
 
+class Backlog(NamedTuple):
+    """What a conversation, or an inbox, has above a number, as of one moment."""
+
+    events: list[Event]
+    #: Its last number at that moment. Where the events are fewer than was asked
+    #: for they are all there is up to it: whoever holds them holds every message up to it.
+    head: int
+
+
 def of(table: str) -> str:
     """`MESSAGE_COLUMNS` of a table by its name in a query."""
     return ", ".join(f"{table}.{column.strip()}" for column in MESSAGE_COLUMNS.split(","))
 
 
 def message(row: Row, conversation_id: str | None) -> dict[str, Any]:
-    """A message from its `MESSAGE_COLUMNS`."""
+    """A message from its `MESSAGE_COLUMNS`; a personal one is of no conversation."""
     return {
         "id": row[0],
         "conversation_id": conversation_id,
@@ -58,19 +74,62 @@ def message(row: Row, conversation_id: str | None) -> dict[str, Any]:
     }
 
 
-def message_event(seq: int, place: int) -> str:
-    """Which of the two a message is to somebody who holds all numbers up to `place`."""
-    return "new_message" if seq > place else "message_updated"
+def message_event(seq: int, place: int, type: str = "new_message") -> str:
+    """Which of the two a message is to somebody who holds all numbers up to `place`; `type` is
+    either, of a conversation's or an inbox's."""
+    new, changed = MESSAGE_EVENTS[type]
+    return new if seq > place else changed
 
 
-def message_change(
-    message: dict[str, Any], place: int | None = None
-) -> tuple[int, str, dict[str, Any]]:
+def message_change(message: dict[str, Any], place: int | None = None) -> Event:
     """The event that a message is now, `(change_seq, type, data)`, to somebody who holds all
     numbers up to `place`, or (None) all but this one."""
     change_seq = message["change_seq"]
     held = change_seq - 1 if place is None else place
     return change_seq, message_event(message["seq"], held), message
+
+
+#: What a copy in an inbox has besides, of `messages AS m` and `message_recipients AS r`.
+COPY_COLUMNS = (
+    f"{of('m')}, m.title, m.category, r.seq, r.change_seq, r.is_read, r.read_at, r.removed_at"
+)
+
+
+def notification(row: Row) -> dict[str, Any]:
+    """A personal message in somebody's inbox, from its `COPY_COLUMNS`."""
+    *of_message, title, category, seq, change_seq, is_read, read_at, _ = row
+    return {
+        **message(tuple(of_message), None),
+        "title": title,
+        "category": category,
+        "seq": seq,
+        "inbox_seq": seq,
+        "change_seq": change_seq,
+        "is_read": bool(is_read),
+        "read_at": _time(read_at),
+    }
+
+
+def inbox_change(row: Row, place: int | None = None) -> Event:
+    """The same as `message_change`, from the `COPY_COLUMNS`; of a message that was taken out only
+    that is told."""
+    data = notification(row)
+    change_seq = data["change_seq"]
+    if row[-1] is not None:
+        kept = ("id", "conversation_id", "inbox_seq", "change_seq")
+        return change_seq, "notification_removed", {name: data[name] for name in kept}
+    held = change_seq - 1 if place is None else place
+    return change_seq, message_event(data["seq"], held, "notification"), data
+
+
+def inbox_read(change_seq: int, read_seq: int, read_at: int) -> dict[str, Any]:
+    """The data of `inbox_read`."""
+    return {
+        "conversation_id": None,
+        "change_seq": change_seq,
+        "read_seq": read_seq,
+        "read_at": to_wire(read_at),
+    }
 
 
 def conversation(

@@ -18,6 +18,7 @@ from anmei.commands_files import (
     SaveUpload,
     TakeUpload,
 )
+from anmei.commands_inbox import PostMessage
 from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.ids import tenant_of
 from db.batch import Batch
@@ -33,7 +34,7 @@ _INSERT = (
 )
 
 
-def named_by(command: SendMessage) -> tuple[str, ...]:
+def named_by(command: SendMessage | PostMessage) -> tuple[str, ...]:
     """The files that a message is to carry."""
     if command.body is None:
         return ()
@@ -42,7 +43,7 @@ def named_by(command: SendMessage) -> tuple[str, ...]:
 
 def touched(command: Command) -> tuple[str, ...]:
     """The files whose rows a command reads or changes."""
-    if isinstance(command, SendMessage):
+    if isinstance(command, SendMessage | PostMessage):
         return named_by(command)
     if isinstance(command, TakeUpload | SaveUpload | FinishUpload | RemoveFile):
         return (command.attachment_id,)

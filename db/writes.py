@@ -17,6 +17,7 @@ from anmei.commands import (
     TouchDevice,
 )
 from anmei.commands_files import CreateUpload, FileCommand
+from anmei.commands_inbox import InboxCommand, MarkInbox, PostMessage, RemoveFromInbox
 from anmei.commands_preferences import SetPreference
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, ImportPeople
@@ -24,6 +25,7 @@ from anmei.errors import AnmeiError, ErrorCode
 from db import (
     write_attachments,
     write_conversations,
+    write_inbox,
     write_marks,
     write_messages,
     write_people,
@@ -82,8 +84,11 @@ def run_apart(
 def _lock(batch: Batch, commands: list[Command]) -> None:
     if any(isinstance(command, RevokeTokens | SweepRevocations) for command in commands):
         batch.lock_revoking()
-    if any(isinstance(command, _MAKING) for command in commands):
+    posts = [command for command in commands if isinstance(command, PostMessage)]
+    new_inboxes = batch.inboxes.missing(key for post in posts for key in post.recipient_keys)
+    if new_inboxes or any(isinstance(command, _MAKING) for command in commands):
         batch.lock_creation()
+    batch.inboxes.make(new_inboxes)
     batch.lock_owners(
         {command.owner_key for command in commands if isinstance(command, CreateUpload)}
     )
@@ -95,6 +100,10 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
     )
     keys |= {command.key for command in commands if isinstance(command, BeginImport | EndImport)}
     batch.lock(keys)
+    batch.inboxes.lock(
+        {key for post in posts for key in post.recipient_keys}
+        | {command.user_key for command in commands if isinstance(command, _OF_ONE_INBOX)}
+    )
     batch.lock_files({id for command in commands for id in write_attachments.touched(command)})
 
 
@@ -103,6 +112,8 @@ def _conversation(command: Command) -> str | None:
         return None
     if isinstance(command, CreateConversation):
         return command.key
+    if isinstance(command, InboxCommand):
+        return None
     return command.conversation_key
 
 
@@ -114,7 +125,7 @@ def _stages(commands: list[Command]) -> list[tuple[type, list[int]]]:
     reached: dict[str | None, int] = {}
     for number, command in enumerate(commands):
         kind = type(command) if type(command) in _GROUPED else object
-        key = _conversation(command)
+        key = _INBOXES if isinstance(command, InboxCommand) else _conversation(command)
         for at in range(reached.get(key, 0), len(stages)):
             if stages[at][0] is kind:
                 break
@@ -145,6 +156,11 @@ def _internal(command: Command, error: Exception) -> AnmeiError:
 
 #: Those that make conversations or users.
 _MAKING = CreateConversation | AddParticipants | BeginImport | ImportPeople | EndImport
+_OF_ONE_INBOX = MarkInbox | RemoveFromInbox
+
+#: What stands for all inboxes where an order is kept: commands of them keep theirs. No
+#: conversation has such a key.
+_INBOXES = "!inbox"
 
 #: Those that are executed many at once, and those one by one.
 _GROUPED: dict[type, Callable[[Batch, list[Any]], list[Outcome]]] = {
@@ -164,4 +180,7 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     ImportMessages: write_transfer.messages,
     EndImport: write_transfer.end,
     **write_attachments.SINGLE,
+    PostMessage: write_inbox.post,
+    MarkInbox: write_inbox.mark,
+    RemoveFromInbox: write_inbox.remove,
 }

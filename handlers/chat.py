@@ -1,4 +1,5 @@
-"""The WebSocket doors: `/ws/chat`, and `/ws/chat/session/{conversation_id}` for one conversation.
+"""The WebSocket doors: `/ws/chat`, `/ws/chat/session/{conversation_id}` for one conversation, and
+`/ws/user/{user_id}/messages` for one inbox.
 
 Whatever goes wrong here is answered with an error frame or a close code: an exception that
 escaped to Tornado would cut the connection without a word.
@@ -19,10 +20,11 @@ from anmei.bucket import Bucket
 from anmei.clock import now_ms
 from anmei.close_codes import CloseCode
 from anmei.codec import decode, encode_error, read_id
-from anmei.errors import AnmeiError, BadFrame, ErrorCode
+from anmei.errors import AnmeiError, BadFrame, ErrorCode, not_found
 from anmei.event import Event
 from anmei.frames import Authenticate, Frame
 from anmei.ids import ID_WORDS, is_id, make_key, new_id
+from anmei.inbox import inbox_key
 from anmei.principal import Principal
 from handlers.answers import Answers
 from handlers.bearer import find_token, origin_allowed
@@ -48,7 +50,7 @@ class ChatSocket(Answers, WebSocketHandler):
         self._device: Device | None = None
         self._user: UserActor | None = None
         self._bucket: Bucket | None = None
-        self._only: str | None = None
+        self._named: str | None = None
         self._bad_frames = 0
         self._limited = 0
         self._gone = False
@@ -90,11 +92,11 @@ class ChatSocket(Answers, WebSocketHandler):
         )
         return self._link
 
-    async def open(self, conversation_id: str | None = None) -> None:
+    async def open(self, id: str | None = None) -> None:
         """Decides who is there; a token that does not hold is told so in a frame and a close
         code, which browsers hand on, rather than by a status, which they hide."""
         try:
-            self._only = conversation_id
+            self._named = id
             token = find_token(self.request)
             if token is None:
                 services = self._services
@@ -168,6 +170,13 @@ class ChatSocket(Answers, WebSocketHandler):
             self._link.send(_farewell(code, reason, retry_after_ms))
             self._link.close(code, reason)
 
+    def place(self, principal: Principal, id: str) -> str:
+        """The key of the one thing that the path names by `id`. Raises AnmeiError where there can
+        be none."""
+        if not is_id(id):
+            raise not_found("conversation")
+        return make_key(principal.tenant, id)
+
     # Inside
 
     def _attach(self, principal: Principal) -> None:
@@ -190,18 +199,13 @@ class ChatSocket(Answers, WebSocketHandler):
         resume = self._argument("resume")
         if resume not in (None, "client", "server"):
             raise AnmeiError(ErrorCode.BAD_REQUEST, "resume: expected client or server")
-        only = None
-        if self._only is not None:
-            if not is_id(self._only):
-                raise AnmeiError(ErrorCode.NOT_FOUND, "no such conversation, or not one of yours")
-            only = make_key(principal.tenant, self._only)
         device = Device(
             link,
             principal,
             connection_id=new_id("conn"),
             device_id=device_id,
             device_type=device_type,
-            only=only,
+            only=None if self._named is None else self.place(principal, self._named),
             connected_at=now_ms(),
             limit=settings.limit_outbound_bytes,
             deflate=link.deflate,
@@ -308,6 +312,15 @@ class ChatSocket(Answers, WebSocketHandler):
             return self.get_query_argument(name, None)
         except HTTPError:
             raise AnmeiError(ErrorCode.BAD_REQUEST, f"{name}: not UTF-8") from None
+
+
+class InboxSocket(ChatSocket):
+    """The door to one user's inbox: his own, or, for an admin, anybody's of the tenant."""
+
+    def place(self, principal: Principal, id: str) -> str:
+        if not is_id(id) or (id != principal.user_id and not principal.is_admin):
+            raise not_found("inbox")
+        return inbox_key(make_key(principal.tenant, id))
 
 
 def _farewell(code: int, reason: str, retry_after_ms: int | None = None) -> bytes:

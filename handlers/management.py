@@ -14,6 +14,7 @@ from anmei.clock import now_ms, to_wire
 from anmei.errors import AnmeiError, ErrorCode
 from anmei.frames import Id, Limit
 from anmei.ids import id_of, make_key, new_id
+from anmei.inbox import is_inbox
 from anmei.principal import ADMIN, ROLES
 from handlers.api import ApiHandler
 from handlers.readiness import Readiness
@@ -63,7 +64,9 @@ class ManagementHandler(ApiHandler):
     def describe(self, device: Device) -> dict[str, Any]:
         principal = device.principal
         viewing = sorted(device.viewing)
-        session = device.only or (viewing[0] if viewing else None)
+        # A connection of an inbox alone is in no session.
+        session = device.only if device.only is not None and not is_inbox(device.only) else None
+        session = session or (viewing[0] if viewing else None)
         return {
             "connection_id": device.connection_id,
             "user_id": principal.user_id,

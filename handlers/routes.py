@@ -18,6 +18,7 @@ from handlers import (
     exports,
     files,
     health,
+    inbox,
     management,
     message_status,
     messages,
@@ -45,6 +46,7 @@ V1, WS = "/api/v1", "/api/v1/websocket"
 TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     ("/ws/chat", chat.ChatSocket),
     (f"/ws/chat/session/{ID}", chat.ChatSocket),
+    (f"/ws/user/{ID}/messages", chat.InboxSocket),
     (f"{V1}/conversations", conversations.Conversations),
     (f"{V1}/conversations/{ID}", conversations.Conversation),
     (f"{V1}/conversations/{ID}/participants", conversations.Participants),
@@ -57,6 +59,10 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),
     (f"{V1}/conversations/{ID}/preferences", preferences.ConversationPreference),
     (f"{V1}/preferences", preferences.Preferences),
+    (f"{V1}/messages", inbox.Posts),
+    (f"{V1}/inbox", inbox.Inbox),
+    (f"{V1}/inbox/read", inbox.InboxReadMark),
+    (f"{V1}/inbox/{ID}", inbox.InboxMessage),
     (f"{V1}/unread", messages.Unread),
     (f"{V1}/files", files.Files),
     (f"{V1}/files/{ID}", files.File),
@@ -83,10 +89,12 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
 def make_app(services: Services, web: Path = WEB) -> Application:
     """The application of one server; files of the page are read from `web`, once."""
     settings = services.settings
+    origins = {"origins": split(settings.allowed_origins)}
     readiness = {"readiness": Readiness(services)}
     #: What a handler takes besides the services.
     parts: dict[type[RequestHandler], dict[str, Any]] = {
-        chat.ChatSocket: {"origins": split(settings.allowed_origins)},
+        chat.ChatSocket: origins,
+        chat.InboxSocket: origins,
         exports.Export: {"running": exports.Running()},
         management.WebSocketHealth: readiness,
         health.Readyz: readiness,

@@ -211,6 +211,17 @@ async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(a
     await alice.request("set_status", {"status": "busy"})
     admin = Http(server.url, server.token("root", roles=["admin"]))
     await admin.request("POST", "/api/v1/websocket/broadcast", {"message": "Maintenance"})
+    service = Http(server.url, server.token("backend", roles=["service"]))
+    post = {"recipient_ids": ["alice"], "content": "Maintenance"}
+    ids = [
+        (await service.request("POST", "/api/v1/messages", post)).body["message_id"] for _ in "123"
+    ]
+    await alice.request("mark_read", {"conversation_id": None, "message_ids": ids[:1]})
+    assert (
+        await Http(server.url, token).request("DELETE", f"/api/v1/inbox/{ids[0]}")
+    ).status == 200
+    await alice.request("mark_read", {"conversation_id": None, "seq": 3})
+    await alice.expect("inbox_read")
     await alice.expect("unread_update")
     await bob.expect("system_notification")
     await bob.expect("user_status_update", status="busy")

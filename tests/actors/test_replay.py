@@ -96,7 +96,7 @@ async def test_what_was_missed_is_replayed_in_order_and_proven(database_url):
         report = await room.replay(11).run()
         await tick(3)
         assert room.numbers() == list(range(12, 32))
-        assert report == {"room": {"from": 11, "to": 31, "count": 20, "reset": False}}
+        assert report == {KEY: {"from": 11, "to": 31, "count": 20, "reset": False}}
         assert room.device.held is None
 
 
@@ -147,7 +147,7 @@ async def test_a_backlog_over_the_limit_is_answered_with_a_reset_and_the_newest_
         report = await room.replay(1, limit=100).run()
         await tick(3)
         assert room.numbers() == list(range(152, 202))
-        assert report["room"] == {"from": 151, "to": 201, "count": 50, "reset": True}
+        assert report[KEY] == {"from": 151, "to": 201, "count": 50, "reset": True}
         await room.say(1)
         await tick(3)
         assert room.numbers()[-1] == 202
@@ -158,8 +158,8 @@ async def test_a_place_from_a_store_that_is_gone_is_reset(sqlite_url):
         await room.say(5)
         report = await room.replay(900).run()
         await tick(3)
-        assert report["room"]["reset"] is True
-        assert report["room"]["to"] == 6
+        assert report[KEY]["reset"] is True
+        assert report[KEY]["to"] == 6
 
 
 async def test_a_conversation_one_is_not_in_is_not_reported(sqlite_url):

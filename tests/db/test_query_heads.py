@@ -108,7 +108,8 @@ def test_the_attach_view_has_all_places_and_the_newest_heads(store: Store) -> No
     assert [place[0] for place in bobs.places] == [key(f"room{n}") for n in (1, 4, 3, 2)]
     assert bobs.has_more is False
     nobodys = store.read(queries.attach_view, key("eve"), "phone", 4).result(10)
-    assert nobodys == ([], [], False, False, "online")
+    nobody = (key("eve") + "!inbox", 0, None, 0, 1, 0)
+    assert nobodys == ([], [], False, False, "online", nobody, 0)
     one = store.read(queries.attach_view, key("bob"), "phone", 4, key("room3")).result(10)
     assert [place.conversation_key for place in one.places] == [key("room3")]
     assert [head["conversation_id"] for head in one.heads] == ["room3"]

@@ -80,8 +80,9 @@ def personal(store: Store, id: str, user: str, type: str, is_read: bool) -> None
     )
     written(
         store,
-        "INSERT INTO message_recipients (message, recipient_key, seq, is_read, created_at)"
-        " SELECT pk, %s, pk, %s, 1 FROM messages WHERE id = %s",
+        "INSERT INTO message_recipients"
+        " (message, recipient_key, seq, change_seq, is_read, created_at)"
+        " SELECT pk, %s, pk, pk, %s, 1 FROM messages WHERE id = %s",
         (user, is_read, id),
     )
 

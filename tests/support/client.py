@@ -19,8 +19,11 @@ from tornado.websocket import WebSocketClientConnection, websocket_connect
 How = Literal["header", "subprotocol", "query", "frame"]
 Data = dict[str, Any]
 
-#: Events that carry a number of their conversation.
-NUMBERED = ("new_message", "message_updated", "conversation_updated")
+#: Events that carry a number of their conversation, or of the inbox.
+CONVERSATION_NUMBERED = ("new_message", "message_updated", "conversation_updated")
+INBOX_NUMBERED = ("notification", "notification_updated", "notification_removed", "inbox_read")
+#: Where a client keeps the inbox among its conversations: no id is empty.
+INBOX = ""
 
 
 class Event(NamedTuple):
@@ -159,14 +162,16 @@ class Client:
             },
         )
 
-    async def sync(self, positions: dict[str, int]) -> Data:
+    async def sync(self, positions: dict[str, int], inbox: int | None = None) -> Data:
         """`sync`, and the data of its `sync_complete`."""
         # The client asks to see again what lies behind these places.
-        for conversation_id, place in positions.items():
+        places = positions if inbox is None else {**positions, INBOX: inbox}
+        for conversation_id, place in places.items():
             self._places[conversation_id] = place
             self._message_ids.pop(conversation_id, None)
             self._numbers.pop(conversation_id, None)
-        await self.request("sync", {"positions": positions})
+        more = {} if inbox is None else {"inbox": inbox}
+        await self.request("sync", {"positions": positions, **more})
         return await self.expect("sync_complete")
 
     async def ping(self, data: Any = None) -> Data:
@@ -226,11 +231,11 @@ class Client:
         """Every `new_message` of a conversation so far, in the order it came."""
         return self.of_type("new_message", conversation_id=conversation_id)
 
-    def place(self, conversation_id: str) -> int:
+    def place(self, conversation_id: str = INBOX) -> int:
         """The highest `change_seq` seen in a conversation: what a real client would sync from."""
         return self._places.get(conversation_id, 0)
 
-    def gaps(self, conversation_id: str) -> list[int]:
+    def gaps(self, conversation_id: str = INBOX) -> list[int]:
         """Numbers between the first and the last `change_seq` seen that never came."""
         seen = self._numbers[conversation_id]
         return sorted(set(range(seen[0], seen[-1] + 1)) - set(seen)) if seen else []
@@ -280,7 +285,10 @@ class Client:
             return
         data = frame["error"] if frame["type"] == "error" else frame.get("data")
         event = Event(frame["type"], data, frame.get("ts"))
-        if event.type in NUMBERED:
+        # What a backend publishes as a `notification` has no number.
+        if event.type in CONVERSATION_NUMBERED or (
+            event.type in INBOX_NUMBERED and "change_seq" in event.data
+        ):
             self._judge(event)
         if event.type == "disconnect":
             self.farewell = event.data
@@ -289,13 +297,13 @@ class Client:
             self._news.notify_all()
 
     def _judge(self, event: Event) -> None:
-        conversation_id, number = event.data["conversation_id"], event.data["change_seq"]
+        conversation_id, number = event.data["conversation_id"] or INBOX, event.data["change_seq"]
         place = self._places.get(conversation_id, 0)
         if number <= place:
             self._broken_promise = (
                 f"{conversation_id}: {event.type} {number} came after {place}: {event.data}"
             )
-        if event.type == "new_message":
+        if event.type in ("new_message", "notification"):
             if event.data["id"] in self._message_ids[conversation_id]:
                 self._broken_promise = f"{conversation_id}: a message came twice: {event.data}"
             self._message_ids[conversation_id].add(event.data["id"])

@@ -1,0 +1,131 @@
+"""What is in a user's inbox, and what has changed there."""
+
+from typing import Any
+
+from peewee import Database
+
+from anmei.inbox import owner_of
+from db import shapes
+from db.cursors import from_cursor, to_cursor
+from db.link import Row, fetch, fetch_many
+from db.shapes import Backlog, Event
+from db.snapshot import snapshot
+
+_COPIES = (
+    f"SELECT {shapes.COPY_COLUMNS} FROM message_recipients AS r"
+    " JOIN messages AS m ON m.pk = r.message WHERE r.recipient_key = %s"
+)
+
+
+def inbox(
+    database: Database, user_key: str, cursor: str | None, limit: int, unread: bool
+) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the inbox, the newest first, and the cursor of the next one; with `unread`, of
+    what is not read alone.
+
+    Raises AnmeiError(BAD_REQUEST) for a cursor that is none.
+    """
+    where = " AND r.is_read = FALSE" if unread else " AND r.removed_at IS NULL"
+    place: tuple[int | str, ...] = ()
+    if cursor is not None:
+        where += " AND r.seq < %s"
+        place = from_cursor(cursor, tuple[int])
+    rows = fetch(
+        database,
+        f"{_COPIES}{where} ORDER BY r.seq DESC LIMIT %s",
+        (user_key, *place, limit + 1),
+    )
+    page = [shapes.notification(row) for row in rows[:limit]]
+    return page, to_cursor(page[-1]["inbox_seq"]) if len(rows) > limit > 0 else None
+
+
+def inbox_head(database: Database, user_key: str, device_id: str) -> tuple[int, int, int | None]:
+    """The inbox's last number, what is unread in it, and up to where this device says it has it."""
+    rows = fetch(
+        database,
+        "SELECT i.change_seq, i.unread, (SELECT d.inbox_seq FROM devices AS d"
+        " WHERE d.user_key = i.user_key AND d.device_id = %s)"
+        " FROM inboxes AS i WHERE i.user_key = %s",
+        (device_id, user_key),
+    )
+    return rows[0] if rows else (0, 0, None)
+
+
+def inbox_unread(database: Database, key: str, limit: int) -> tuple[bool, Backlog]:
+    """The last `limit` messages of the inbox `key` that are not read, in the order of their events,
+    and whether there are more."""
+    with snapshot(database):
+        head, _ = _head(database, key)
+        rows = fetch(
+            database,
+            f"{_COPIES} AND r.is_read = FALSE ORDER BY r.seq DESC LIMIT %s",
+            (owner_of(key), limit + 1),
+        )
+    events = sorted((shapes.inbox_change(row, 0) for row in rows[:limit]), key=_number)
+    return len(rows) > limit, Backlog(events, head)
+
+
+# What the queries of the same names are where a conversation is an inbox
+
+
+def changes(database: Database, key: str, after: int, limit: int) -> Backlog:
+    head, row = _head(database, key)
+    found = fetch(
+        database,
+        f"{_COPIES} AND r.change_seq > %s ORDER BY r.change_seq LIMIT %s",
+        (owner_of(key), after, limit),
+    )
+    return Backlog(_events(found, row, after, limit), head)
+
+
+def distance(database: Database, key: str, after: int, most: int) -> int:
+    rows = fetch(
+        database,
+        "SELECT count(*) FROM (SELECT 1 FROM message_recipients AS r"
+        " WHERE r.recipient_key = %s AND r.change_seq > %s LIMIT %s) AS found",
+        (owner_of(key), after, most),
+    )
+    return int(rows[0][0])
+
+
+def newest(database: Database, key: str, limit: int) -> tuple[int, Backlog]:
+    with snapshot(database):
+        head, row = _head(database, key)
+        found = fetch(database, f"{_COPIES} ORDER BY r.seq DESC LIMIT %s", (owner_of(key), limit))
+    begun = min((shapes.notification(each)["seq"] for each in found), default=1) - 1
+    return begun, Backlog(_events(found, row, begun, limit + 1), head)
+
+
+def changed_since(database: Database, places: dict[str, int]) -> list[tuple[str, int]]:
+    keys = {owner_of(key): key for key in places}
+    rows = fetch_many(
+        database,
+        "SELECT user_key, change_seq FROM inboxes WHERE user_key IN ({values})",
+        list(keys),
+    )
+    return [(keys[user_key], seq) for user_key, seq in rows if seq > places[keys[user_key]]]
+
+
+def _head(database: Database, key: str) -> tuple[int, Row]:
+    """The inbox's last number, and `(meta_seq, read_seq, read_at)`."""
+    rows = fetch(
+        database,
+        "SELECT change_seq, meta_seq, read_seq, read_at FROM inboxes WHERE user_key = %s",
+        (owner_of(key),),
+    )
+    return (rows[0][0], rows[0][1:]) if rows else (0, (0, 0, 0))
+
+
+def _events(found: list[Row], row: Row, after: int, limit: int) -> list[Event]:
+    """The first `limit` of these messages and of how far all is read, where that has changed above
+    `after`, ascending."""
+    events = sorted((shapes.inbox_change(each, after) for each in found), key=_number)
+    meta_seq = row[0]
+    if after < meta_seq and (len(found) < limit or meta_seq < events[-1][0]):
+        events.append((meta_seq, "inbox_read", shapes.inbox_read(*row)))
+        events.sort(key=_number)
+    return events[:limit]
+
+
+def _number(event: Event) -> int:
+    return event[0]
