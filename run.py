@@ -29,6 +29,7 @@ from tornado.netutil import bind_sockets
 
 from actors import tokens_offline
 from actors.archive import Archive
+from actors.audit_sweep import AuditSweep
 from actors.collector import Collector
 from actors.counters import Counters
 from actors.doctor import examine
@@ -141,6 +142,7 @@ async def serve(
         supervisor.start("heartbeat", heartbeat.run)
         supervisor.start("revocations", revocations.run)
         supervisor.start("indexer", Indexer(store, counters, settings.search_interval).run)
+        supervisor.start("audit", AuditSweep(archive, settings.audit_days).run)
 
         spending = Spending(bus, settings.limit_requests_per_second)
         request_limit = RequestLimit(

@@ -39,12 +39,14 @@ def send_message(
         is_important=data.is_important,
         priority=data.priority,
         extra_metadata=check_metadata(data.extra_metadata),
+        mentions=tuple(data.mentions),
         body=check_body(data.message_type, data.body, privileged=principal.acts_for_others),
     )
-    user.write(device, id, command, partial(_sent, user))
+    user.write(device, id, command, partial(sent, user))
 
 
-def _sent(user: "UserActor", reply: dict[str, Any]) -> dict[str, Any]:
+def sent(user: "UserActor", reply: dict[str, Any]) -> dict[str, Any]:
+    """The ack of a message that was sent."""
     message = reply["message"]
     counters = user.router.counters
     counters.messages += 1

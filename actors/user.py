@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors import (
+    change_frames,
     message_frames,
     preference_frames,
     receipt_frames,
@@ -34,6 +35,7 @@ MOST_READS = 8  # histories and syncs of one user that may be under way
 Work = Callable[[], Awaitable[None]]
 
 HANDLERS: Mapping[str, Callable[..., None]] = {
+    **change_frames.HANDLERS,
     **message_frames.HANDLERS,
     **preference_frames.HANDLERS,
     **receipt_frames.HANDLERS,

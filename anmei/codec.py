@@ -13,7 +13,14 @@ from msgspec import Meta
 from anmei.clock import now_ms, to_wire
 from anmei.errors import AnmeiError, BadFrame, ErrorCode
 from anmei.frames import PAYLOADS, Frame, SendMessage
-from anmei.ids import CLIENT_ID_PATTERN, CLIENT_ID_WORDS, ID_PATTERN, ID_WORDS
+from anmei.ids import (
+    CLIENT_ID_PATTERN,
+    CLIENT_ID_WORDS,
+    ID_PATTERN,
+    ID_WORDS,
+    MENTION_PATTERN,
+    MENTION_WORDS,
+)
 
 MAX_TYPE_LENGTH = 64
 MAX_FRAME_ID_LENGTH = 128
@@ -37,6 +44,7 @@ _payloads = {name: msgspec.json.Decoder(struct) for name, struct in PAYLOADS.ite
 _WORDS = (
     (f"`str` matching regex {ID_PATTERN!r}", ID_WORDS),
     (f"`str` matching regex {CLIENT_ID_PATTERN!r}", CLIENT_ID_WORDS),
+    (f"`str` matching regex {MENTION_PATTERN!r}", MENTION_WORDS),
 )
 _anything = msgspec.json.Decoder()
 _metadata = msgspec.json.Decoder(dict[str, Any] | None)

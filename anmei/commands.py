@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from anmei.commands_changes import ChangeMessage, SweepAudit
 from anmei.commands_files import FileCommand
 from anmei.commands_inbox import InboxCommand
 from anmei.commands_preferences import SetPreference
@@ -125,6 +126,10 @@ class SendMessage(msgspec.Struct):
     extra_metadata: str | None = None
     #: JSON text as `bodies.check_body` makes it, or None.
     body: str | None = None
+    #: Ids of members, or `@all`, which needs the owner of the conversation or `as_member` false.
+    mentions: tuple[str, ...] = ()
+    #: JSON text of where it was forwarded from, or None.
+    forwarded_from: str | None = None
     #: A service or admin may send into a conversation it is not in.
     as_member: bool = True
 
@@ -214,6 +219,7 @@ class TouchDevice(msgspec.Struct):
 
 Command = (
     SendMessage
+    | ChangeMessage
     | MoveMarks
     | CreateConversation
     | AddParticipants
@@ -225,4 +231,5 @@ Command = (
     | TransferCommand
     | FileCommand
     | InboxCommand
+    | SweepAudit
 )

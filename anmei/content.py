@@ -10,6 +10,12 @@ CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 #: and several scripts are written with them.
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
+#: Categories of what only changes the characters beside it.
+_UNSEEN = frozenset({"Cf", "Mn", "Me"})
+
+#: Families and flags are written with up to a dozen.
+MAX_EMOJI_LENGTH = 32
+
 
 def check_content(content: str, limit: int, field: str = "content") -> None:
     """Raises AnmeiError for a text over `limit` bytes, or that no database keeps."""
@@ -36,3 +42,19 @@ def check_line(field: str, text: str, limit: int) -> str:
             f"{field}: expected 1 to {limit} characters, without control characters",
         )
     return text
+
+
+def check_emoji(emoji: str) -> None:
+    """Raises AnmeiError for anything but a short word or picture, as reactions are."""
+    kinds = [unicodedata.category(character) for character in emoji[: MAX_EMOJI_LENGTH + 1]]
+    if (
+        not 1 <= len(emoji) <= MAX_EMOJI_LENGTH
+        or any(kind in CONTROLS or kind == "Zs" for kind in kinds)
+        or any(character in TURNING or character == "\ufffd" for character in emoji)
+        or all(kind in _UNSEEN for kind in kinds)
+    ):
+        raise AnmeiError(
+            ErrorCode.BAD_REQUEST,
+            f"emoji: expected 1 to {MAX_EMOJI_LENGTH} characters that people see, without spaces"
+            " and control characters",
+        )

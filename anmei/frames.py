@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from anmei.ids import CLIENT_ID_PATTERN, ID_PATTERN
+from anmei.ids import CLIENT_ID_PATTERN, ID_PATTERN, MENTION_PATTERN
 
 MAX_SEQ = 2**53 - 1  # the largest whole number that every JSON reader keeps exactly
 MAX_MESSAGE_IDS = 500
@@ -18,9 +18,14 @@ MAX_POSITIONS = 5_000
 MAX_DRAFT_BYTES = 4_096
 MAX_MUTE_SECONDS = 366 * 86_400
 MAX_AGE_MS = 31 * 86_400_000
+MAX_MENTIONS = 50
+MAX_FORWARDS = 20
 
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 ClientId = Annotated[str, Meta(pattern=CLIENT_ID_PATTERN)]
+#: Somebody's id, or everybody.
+Mention = Annotated[str, Meta(pattern=MENTION_PATTERN)]
+Mentions = Annotated[list[Mention], Meta(max_length=MAX_MENTIONS)]
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 MuteSeconds = Annotated[int, Meta(ge=1, le=MAX_MUTE_SECONDS)]
 Age = Annotated[int, Meta(ge=0, le=MAX_AGE_MS)]
@@ -50,6 +55,44 @@ class SendMessage(msgspec.Struct, tag="send_message"):
     extra_metadata: msgspec.Raw = msgspec.Raw(b"null")
     #: The same; `bodies.check_body` reads it.
     body: msgspec.Raw = msgspec.Raw(b"null")
+    mentions: Mentions = []
+
+
+class EditMessage(msgspec.Struct, tag="edit_message"):
+    """Another text for a message of one's own; without `mentions` those stay."""
+
+    message_id: Id
+    content: str
+    mentions: Mentions | None = None
+
+
+class RecallMessage(msgspec.Struct, tag="recall_message"):
+    """Takes a message back."""
+
+    message_id: Id
+
+
+class React(msgspec.Struct, tag="react"):
+    """Puts an emoji under a message, or takes it away."""
+
+    message_id: Id
+    emoji: str
+    on: bool = True
+
+
+class ForwardMessage(msgspec.Struct, tag="forward_message"):
+    """Sends what a message says to other conversations, one message each."""
+
+    message_id: Id
+    conversation_ids: Annotated[list[Id], Meta(min_length=1, max_length=MAX_FORWARDS)]
+    client_msg_id: ClientId | None = None
+
+
+class PinMessage(msgspec.Struct, tag="pin_message"):
+    """Pins a message in its conversation, or takes it down."""
+
+    message_id: Id
+    on: bool = True
 
 
 class Sync(msgspec.Struct, tag="sync"):
@@ -149,6 +192,11 @@ class Ping(msgspec.Struct, tag="ping"):
 Payload = (
     Authenticate
     | SendMessage
+    | EditMessage
+    | RecallMessage
+    | React
+    | ForwardMessage
+    | PinMessage
     | Sync
     | History
     | Delivered

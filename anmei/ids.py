@@ -17,11 +17,16 @@ MAX_ID_LENGTH = 128
 #: meaning in a Redis key or pattern, a URL path, a header or a log line, and `/` is left to keys.
 ID_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127}$(?!\n)"
 
+#: Whom a message mentions: a user, or everybody, by a word that is no id.
+EVERYBODY = "@all"
+MENTION_PATTERN = r"^(?:@all|[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,127})$(?!\n)"
+
 #: What a client may choose as `client_msg_id`, or send as `Idempotency-Key`: visible ASCII.
 CLIENT_ID_PATTERN = r"^[\x21-\x7e]{1,255}$(?!\n)"
 
 #: The same in words, for whoever sent another one.
 ID_WORDS = "1 to 128 of A-Z a-z 0-9 _ . @ + -, the first a letter, a digit or _"
+MENTION_WORDS = f"{EVERYBODY}, or {ID_WORDS}"
 CLIENT_ID_WORDS = "1 to 255 visible ASCII characters"
 
 _ID = re.compile(ID_PATTERN)

@@ -138,6 +138,31 @@ class Settings(FileSettings, frozen=True, kw_only=True):
         ),
     ] = 10_000
 
+    # The later life of messages
+    recall_window: Annotated[
+        int,
+        about(
+            "ANMEI_RECALL_WINDOW",
+            "ms",
+            "How long its sender may recall a message; 0 is for ever. The owner of the "
+            "conversation and admins always may.",
+            ge=0,
+        ),
+    ] = 120_000
+    edit_window: Annotated[
+        int,
+        about("ANMEI_EDIT_WINDOW", "ms", "How long a message may be edited; 0 is for ever.", ge=0),
+    ] = 0
+    audit_days: Annotated[
+        int,
+        about(
+            "ANMEI_AUDIT_DAYS",
+            "days",
+            "How long it is kept who changed which message; 0 is for ever.",
+            ge=0,
+        ),
+    ] = 365
+
     # The store
     db_readers: Annotated[
         int, about("ANMEI_DB_READERS", "threads", "Threads that read the database.", ge=1, le=64)

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 import msgspec
+import ujson
 from peewee import Database
 
+from anmei.bodies import attachment_ids
 from anmei.commands import Audience
 from db.audiences import Audiences
 from db.inboxes import Inboxes
@@ -68,6 +70,8 @@ class Batch:
         #: Conversation keys by the pairs of direct ones and by idempotency keys, of those found
         #: and made. A pair begins with `direct `, which no user key does.
         self.twins: dict[str, str] = {}
+        #: By message id: its conversation's key, and the files that it carries.
+        self._homes: dict[str, tuple[str, tuple[str, ...]]] = {}
 
     def lock_revoking(self) -> None:
         if self.postgres:
@@ -118,6 +122,28 @@ class Batch:
         """The conversation that has this pair or idempotency key, None where none has."""
         key = None if name is None else self.twins.get(name)
         return None if key is None else self.place(key)
+
+    def find_homes(self, message_ids: list[str]) -> None:
+        """Look up where these messages are and what they carry; neither ever changes, but that a
+        recalled one carries nothing."""
+        rows = fetch_many(
+            self.database,
+            "SELECT m.id, c.key, m.message_type, m.body FROM messages AS m"
+            " JOIN conversations AS c ON c.pk = m.conversation WHERE m.id IN ({values})",
+            sorted(set(message_ids)),
+        )
+        for id, key, kind, body in rows:
+            files = () if body is None else attachment_ids(kind, ujson.loads(body))
+            self._homes[id] = key, files
+
+    def home(self, message_id: str) -> str | None:
+        """The key of the conversation of a message that was named to `find_homes`; None for one
+        that is not there, or in no conversation."""
+        return self._homes[message_id][0] if message_id in self._homes else None
+
+    def files(self, message_id: str) -> tuple[str, ...]:
+        """The ids of the files of such a message."""
+        return self._homes[message_id][1] if message_id in self._homes else ()
 
     def lock(self, keys: set[str]) -> None:
         """Lock those of the conversations that exist, and read them."""

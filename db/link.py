@@ -218,6 +218,8 @@ def _make(url: str, timeout_ms: int, foreign_keys: bool) -> Database:
                 "journal_mode": "wal",
                 "synchronous": "full",
                 "foreign_keys": int(foreign_keys),
+                # What a recalled message said is overwritten, not only forgotten.
+                "secure_delete": 1,
             },
         )
     if not url.startswith(("postgresql://", "postgres://")):

@@ -1,6 +1,7 @@
 """What can be read: every function takes a database and returns plain values."""
 
 from db.query_attachments import attachment, removed_files, upload
+from db.query_audit import audit
 from db.query_heads import (
     AttachView,
     Place,
@@ -21,6 +22,7 @@ from db.query_history import (
     ping,
 )
 from db.query_inbox import inbox, inbox_unread
+from db.query_messages import message, pins, reactions
 from db.query_people import participants, small_conversations
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
@@ -40,6 +42,7 @@ __all__ = [
     "attach_view",
     "attachment",
     "audience",
+    "audit",
     "changed_since",
     "changes",
     "changes_many",
@@ -56,12 +59,15 @@ __all__ = [
     "inbox",
     "inbox_unread",
     "message_status",
+    "message",
     "newest",
     "now",
     "participants",
     "ping",
     "preference_seqs",
     "preferences",
+    "pins",
+    "reactions",
     "revocations",
     "revocations_since",
     "removed_files",

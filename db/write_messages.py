@@ -5,7 +5,7 @@ from typing import Any
 from anmei.commands import Change, Outcome, SendMessage
 from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.ids import id_of, tenant_of
-from db import shapes, write_attachments
+from db import mentions, shapes, write_attachments
 from db.batch import Batch, Place
 from db.link import Row, fetch_many, insert_many
 
@@ -24,8 +24,9 @@ _REPEATS = (
 _Name = tuple[int, str, str]
 
 
-def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
-    """Execute the commands in order; their conversations are locked."""
+def send(batch: Batch, commands: list[SendMessage], *, together: bool = False) -> list[Outcome]:
+    """Execute the commands in order; their conversations are locked. With `together` all of them,
+    or, where one is refused, none; they reply to nothing and mention nobody."""
     outcomes: list[Outcome] = [Outcome()] * len(commands)
     named: list[tuple[int, SendMessage, Place, _Name]] = []
     for number, command in enumerate(commands):
@@ -51,11 +52,18 @@ def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
             allowed.append(job)
         else:
             outcomes[number] = Outcome(error=error)
+    if together and len(allowed) < len(commands):
+        return [each if each.error else Outcome() for each in outcomes]
     # Only now: a large audience is not read for a stranger.
     batch.load_audiences({place.pk: place for _, _, place, _ in allowed})
     files = write_attachments.allowed(
         batch.database, (ask for _, command, _, _ in allowed for ask in _asks(command))
     )
+    if together and any(
+        name not in known and not files.issuperset(_asks(command))
+        for _, command, _, name in allowed
+    ):
+        return [Outcome(error=not_found("attachment"))] * len(commands)
     carried: list[tuple[str, str]] = []
     targets = _reply_targets(batch, [command for _, command, _, _ in allowed])
     rows: list[Row] = []
@@ -64,14 +72,8 @@ def send(batch: Batch, commands: list[SendMessage]) -> list[Outcome]:
         if message is not None:
             # The same id is the same attempt: its COMMIT landed, only the answer was lost.
             duplicate = message["id"] != command.message_id
-        elif command.reply_to is not None and targets.get(command.reply_to) != place.pk:
-            outcomes[number] = Outcome(
-                error=AnmeiError(
-                    ErrorCode.BAD_REQUEST,
-                    "reply_to: expected the id of a message of the same conversation, got "
-                    + ascii(command.reply_to[:64]),
-                )
-            )
+        elif (error := _misleading(batch, place, command, targets)) is not None:
+            outcomes[number] = Outcome(error=error)
             continue
         elif not files.issuperset(_asks(command)):
             outcomes[number] = Outcome(error=not_found("attachment"))
@@ -130,6 +132,22 @@ def _repeats(batch: Batch, names: list[_Name]) -> dict[_Name, dict[str, Any]]:
     }
 
 
+def _misleading(
+    batch: Batch, place: Place, command: SendMessage, targets: dict[str, int]
+) -> AnmeiError | None:
+    """What is wrong with the messages and people that a new message names."""
+    if command.reply_to is not None and targets.get(command.reply_to) != place.pk:
+        return AnmeiError(
+            ErrorCode.BAD_REQUEST,
+            "reply_to: expected the id of a message of the same conversation, got "
+            + ascii(command.reply_to[:64]),
+        )
+    if not command.mentions:
+        return None
+    everybody = not command.as_member or command.sender_key == place.owner_key
+    return mentions.misfit(batch, place, command.mentions, everybody)
+
+
 def _reply_targets(batch: Batch, commands: list[SendMessage]) -> dict[str, int]:
     """The conversations of the messages that are replied to."""
     wanted = {command.reply_to for command in commands if command.reply_to is not None}
@@ -163,8 +181,8 @@ def _number(place: Place, command: SendMessage) -> Row:
         command.created_at,
         None,
         None,
-        None,
-        None,
+        mentions.text(command.mentions),
+        command.forwarded_from,
         None,
         None,
         None,

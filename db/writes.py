@@ -16,6 +16,15 @@ from anmei.commands import (
     SendMessage,
     TouchDevice,
 )
+from anmei.commands_changes import (
+    ChangeMessage,
+    EditMessage,
+    ForwardMessage,
+    PinMessage,
+    React,
+    RecallMessage,
+    SweepAudit,
+)
 from anmei.commands_files import CreateUpload, FileCommand
 from anmei.commands_inbox import InboxCommand, MarkInbox, PostMessage, RemoveFromInbox
 from anmei.commands_preferences import SetPreference
@@ -24,12 +33,16 @@ from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, Impo
 from anmei.errors import AnmeiError, ErrorCode
 from db import (
     write_attachments,
+    write_audit,
+    write_changes,
     write_conversations,
+    write_forwards,
     write_inbox,
     write_marks,
     write_messages,
     write_people,
     write_preferences,
+    write_reactions,
     write_revocations,
     write_transfer,
 )
@@ -46,7 +59,7 @@ def run(database: Database, audiences: Audiences, commands: list[Command]) -> li
     batch = Batch(database, audiences)
     _lock(batch, commands)
     outcomes: list[Outcome] = [Outcome()] * len(commands)
-    for kind, numbers in _stages(commands):
+    for kind, numbers in _stages(batch, commands):
         stage: list[Any] = [commands[number] for number in numbers]
         results = _GROUPED[kind](batch, stage) if kind in _GROUPED else _each(batch, stage)
         for number, outcome in zip(numbers, results, strict=True):
@@ -92,7 +105,10 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
     batch.lock_owners(
         {command.owner_key for command in commands if isinstance(command, CreateUpload)}
     )
-    keys = {key for key in map(_conversation, commands) if key is not None}
+    changes = [command for command in commands if isinstance(command, ChangeMessage)]
+    batch.find_homes([change.message_id for change in changes])
+    named = {key for command in commands for key in _conversations(batch, command)}
+    keys = {key for key in named if key is not None and key != _INBOXES}
     new = [command for command in commands if isinstance(command, CreateConversation)]
     keys |= batch.find_twins(
         [name for name in map(write_conversations.pair, new) if name is not None],
@@ -104,20 +120,29 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
         {key for post in posts for key in post.recipient_keys}
         | {command.user_key for command in commands if isinstance(command, _OF_ONE_INBOX)}
     )
-    batch.lock_files({id for command in commands for id in write_attachments.touched(command)})
+    files = {id for command in commands for id in write_attachments.touched(command)}
+    for change in changes:
+        if isinstance(change, ForwardMessage | RecallMessage):
+            files.update(batch.files(change.message_id))
+    batch.lock_files(files)
 
 
-def _conversation(command: Command) -> str | None:
-    if isinstance(command, TouchDevice | RevokeTokens | SweepRevocations | FileCommand):
-        return None
-    if isinstance(command, CreateConversation):
-        return command.key
+def _conversations(batch: Batch, command: Command) -> tuple[str | None, ...]:
+    """The conversations that a command speaks of; of several without any the order is kept."""
     if isinstance(command, InboxCommand):
-        return None
-    return command.conversation_key
+        return (_INBOXES,)
+    if isinstance(command, _NOWHERE):
+        return (None,)
+    if isinstance(command, ForwardMessage):
+        return (batch.home(command.message_id), *command.conversation_keys)
+    if isinstance(command, ChangeMessage):
+        return (batch.home(command.message_id),)
+    if isinstance(command, CreateConversation):
+        return (command.key,)
+    return (command.conversation_key,)
 
 
-def _stages(commands: list[Command]) -> list[tuple[type, list[int]]]:
+def _stages(batch: Batch, commands: list[Command]) -> list[tuple[type, list[int]]]:
     """The commands by their places in the list, gathered by kind so far as that changes nothing
     for any conversation."""
     # Who connects changes no conversation, and marks need the devices: so that comes first.
@@ -125,15 +150,15 @@ def _stages(commands: list[Command]) -> list[tuple[type, list[int]]]:
     reached: dict[str | None, int] = {}
     for number, command in enumerate(commands):
         kind = type(command) if type(command) in _GROUPED else object
-        key = _INBOXES if isinstance(command, InboxCommand) else _conversation(command)
-        for at in range(reached.get(key, 0), len(stages)):
+        keys = _conversations(batch, command)
+        for at in range(max(reached.get(key, 0) for key in keys), len(stages)):
             if stages[at][0] is kind:
                 break
         else:
             at = len(stages)
             stages.append((kind, []))
         stages[at][1].append(number)
-        reached[key] = at
+        reached.update(dict.fromkeys(keys, at))
     return stages
 
 
@@ -154,6 +179,8 @@ def _internal(command: Command, error: Exception) -> AnmeiError:
     return AnmeiError(ErrorCode.INTERNAL, "the database refused a value of this request")
 
 
+#: Those that speak of no conversation.
+_NOWHERE = TouchDevice | RevokeTokens | SweepRevocations | SweepAudit | FileCommand
 #: Those that make conversations or users.
 _MAKING = CreateConversation | AddParticipants | BeginImport | ImportPeople | EndImport
 _OF_ONE_INBOX = MarkInbox | RemoveFromInbox
@@ -173,6 +200,12 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     CreateConversation: write_conversations.create,
     AddParticipants: write_conversations.add,
     RemoveParticipant: write_conversations.remove,
+    EditMessage: write_changes.edit,
+    RecallMessage: write_changes.recall,
+    PinMessage: write_changes.pin,
+    React: write_reactions.react,
+    ForwardMessage: write_forwards.forward,
+    SweepAudit: write_audit.sweep,
     RevokeTokens: write_revocations.revoke,
     SweepRevocations: write_revocations.sweep,
     BeginImport: write_transfer.begin,

@@ -11,7 +11,7 @@ from anmei.codec import check_metadata
 from anmei.commands import MoveMarks, SendMessage
 from anmei.content import check_content, check_line
 from anmei.errors import AnmeiError, ErrorCode, not_found
-from anmei.frames import MAX_MESSAGE_IDS, ClientId, Id, Limit, MessageType, Priority, Seq
+from anmei.frames import MAX_MESSAGE_IDS, ClientId, Id, Limit, Mentions, MessageType, Priority, Seq
 from anmei.ids import make_key, new_id
 from db import queries
 from handlers.conversations import ConversationHandler, Viewer
@@ -31,6 +31,7 @@ class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     priority: Priority = "normal"
     extra_metadata: msgspec.Raw = msgspec.Raw(b"null")
     body: msgspec.Raw = msgspec.Raw(b"null")
+    mentions: Mentions = []
     sender_id: Id | None = None
     sender_name: str | None = None
     sender_type: Literal["chat", "system"] | None = None
@@ -89,6 +90,7 @@ class MessageHandler(ConversationHandler):
                 priority=body.priority,
                 extra_metadata=metadata,
                 body=held,
+                mentions=tuple(body.mentions),
                 as_member=not principal.acts_for_others,
             )
         )

@@ -12,6 +12,8 @@ from anmei.bucket import Bucket
 from anmei.errors import AnmeiError
 from anmei.settings import split
 from handlers import (
+    audit,
+    changes,
     chat,
     conversations,
     demo,
@@ -54,6 +56,14 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/conversations/{ID}/messages", messages.Messages),
     (f"{V1}/conversations/{ID}/export", exports.Export),
     (f"{V1}/conversations/{ID}/read", messages.ReadMark),
+    (f"{V1}/conversations/{ID}/pins", changes.Pins),
+    (f"{V1}/messages/{ID}", changes.Message),
+    (f"{V1}/messages/{ID}/recall", changes.Recall),
+    (f"{V1}/messages/{ID}/forward", changes.ForwardTo),
+    (f"{V1}/messages/{ID}/reactions", changes.Reactions),
+    (f"{V1}/messages/{ID}/reactions/{ID}", changes.Reaction),
+    (f"{V1}/messages/{ID}/pin", changes.Pin),
+    (f"{V1}/audit", audit.Audit),
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
     (f"{V1}/messages/search", search.Search),
     (f"{V1}/messages/{ID}/status", message_status.MessageStatus),

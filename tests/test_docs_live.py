@@ -202,6 +202,10 @@ async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(a
     bob = await connect(server, "bob", name="Bob", resume=True)
     await bob.sync({"team": 0})
     sent = await bob.send_message("team", "Hello")
+    id = {"message_id": sent["message_id"]}
+    await bob.request("edit_message", {**id, "content": "Hello @Alice", "mentions": ["alice"]})
+    await alice.request("react", {**id, "emoji": "👍"})
+    await alice.request("pin_message", id)
     await alice.request("mark_read", {"conversation_id": "team", "seq": sent["seq"]})
     await alice.request("typing", {"conversation_id": "team"})
     await alice.request("join_session", {"conversation_id": "team"})

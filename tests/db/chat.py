@@ -12,6 +12,13 @@ from anmei.commands import (
     SendMessage,
     TouchDevice,
 )
+from anmei.commands_changes import (
+    EditMessage,
+    ForwardMessage,
+    PinMessage,
+    React,
+    RecallMessage,
+)
 from anmei.ids import new_id
 from db.store import Store
 
@@ -91,3 +98,37 @@ def touch(user: str, device: str = "phone", **more: Any) -> TouchDevice:
     return TouchDevice(
         user_key=key(user), device_id=device, device_type=more.pop("device_type", "mobile"), **more
     )
+
+
+class change:  # it reads like a module
+    """What is done to a message that was sent, two seconds after `NOW`."""
+
+    @staticmethod
+    def edit(id: str, by: str, content: str, **more: Any) -> EditMessage:
+        return EditMessage(**_by(id, by, more), content=content)
+
+    @staticmethod
+    def recall(id: str, by: str, **more: Any) -> RecallMessage:
+        return RecallMessage(**_by(id, by, more))
+
+    @staticmethod
+    def react(id: str, by: str, emoji: str, on: bool = True, **more: Any) -> React:
+        return React(**_by(id, by, more), emoji=emoji, on=on)
+
+    @staticmethod
+    def pin(id: str, by: str, **more: Any) -> PinMessage:
+        return PinMessage(**_by(id, by, more))
+
+    @staticmethod
+    def forward(id: str, by: str, *rooms: str, client_msg_id: str = "f1") -> ForwardMessage:
+        return ForwardMessage(
+            **_by(id, by, {}),
+            by_name=by.title(),
+            conversation_keys=tuple(key(room) for room in rooms),
+            message_ids=tuple(new_id("msg") for _ in rooms),
+            client_msg_id=client_msg_id,
+        )
+
+
+def _by(id: str, by: str, more: dict[str, Any]) -> dict[str, Any]:
+    return {"message_id": id, "by_key": key(by), "at": NOW + 2_000, **more}

@@ -11,9 +11,10 @@ from anmei.commands_tokens import RevokeTokens
 from anmei.search_terms import read_terms
 from db import link, queries, search_index
 from db.audiences import Audiences
+from db.cursors import to_cursor
 from db.store import Store
 from db.writes import run
-from tests.db.chat import NOW, create, delivered, do, key, read, send, touch
+from tests.db.chat import NOW, change, create, delivered, do, key, read, send, touch
 from tests.db.search import index
 
 STATUS = "msg_whose_status_is_asked"
@@ -62,6 +63,9 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "changes": lambda db: queries.changes(db, key("room3"), 140, 50),
     "newest": lambda db: queries.newest(db, key("room3"), 50),
     "distance": lambda db: queries.distance(db, key("room3"), 20, 50),
+    "message": lambda db: queries.message(db, "acme", key("u0"), "msg_0"),
+    "pins": lambda db: queries.pins(db, key("u0"), key("room3"), None, 5),
+    "reactions": lambda db: queries.reactions(db, "acme", key("u0"), "msg_0", None, None, 5),
     "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
     "unread": lambda db: queries.unread(db, key("u3")),
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
@@ -136,6 +140,43 @@ def test_looking_for_words_goes_by_the_index_of_words(
     for plan in plans:
         assert "Seq Scan on search_index" not in plan, plan
         assert "SCAN s\n" not in plan + "\n", plan
+        assert "TEMP B-TREE" not in plan, plan
+
+
+AUDIT: dict[str, tuple[str | None, ...]] = {
+    "audit_tenant": (None, None, None),
+    "audit_conversation": (key("room3"), None, None),
+    "audit_message": (None, "msg_0", None),
+    "audit_actor": (None, None, key("u0")),
+}
+
+
+@pytest.mark.parametrize("name", AUDIT)
+def test_pages_of_the_audit_and_of_reactions_are_read_by_their_indexes(
+    store: Store, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    do(store, create("room3", "u0"), send("room3", "u0", message_id="msg_0"))
+    do(store, *[change.react("msg_0", "u0", str(number)) for number in range(9)])
+
+    def explained(database: Database) -> list[str]:
+        if link.is_postgres(database):
+            # It has few rows here, and would be read whole.
+            link.execute(database, "SET enable_seqscan = off")
+            link.execute(database, "SET enable_sort = off")
+        after = to_cursor(5)
+        page = explaining(
+            monkeypatch, lambda db: queries.audit(db, "acme", *AUDIT[name], after, 5)
+        )(database)
+        after = to_cursor("3", 1)
+        return page + explaining(
+            monkeypatch, lambda db: queries.reactions(db, "acme", None, "msg_0", None, after, 5)
+        )(database)
+
+    plans = store.read(explained).result(20)
+    assert name in plans[0]
+    assert "reactions_listed" in plans[-1]
+    for plan in (plans[0], plans[-1]):
+        assert "Sort" not in plan.replace("SORT", "Sort"), plan
         assert "TEMP B-TREE" not in plan, plan
 
 

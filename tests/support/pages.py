@@ -34,8 +34,8 @@ EVENTS = (
     "system_notification",
     "disconnect",
 )
-#: Nothing changes a message yet.
-NOT_SENT_YET = {"message_updated"}
+#: Events that are described before anything sends them.
+NOT_SENT_YET: set[str] = set()
 ANSWERS = ("ack", "error", "pong")
 
 
