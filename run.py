@@ -40,6 +40,7 @@ from actors.heartbeat import Heartbeat
 from actors.indexer import Indexer
 from actors.keyring import Keyring
 from actors.links import make_links
+from actors.previews import listener
 from actors.revocations import Revocations
 from actors.router import Router
 from actors.spending import Spending
@@ -131,7 +132,8 @@ async def serve(
         )
         undo.callback(router.close)
         revocations.attend(router)
-        supervisor.start("archive", lambda: archive.run(router))
+        heard = listener(settings, router, archive, supervisor, counters)
+        supervisor.start("archive", lambda: archive.run(heard))
         undo.push_async_callback(archive.flush)
         router.listen()
         await bus.start()

@@ -36,6 +36,9 @@ class Counters:
         "messages",
         "outside",
         "outside_refused",
+        "previews",
+        "previews_dropped",
+        "previews_failed",
         "replayed",
         "resets",
         "shed",
@@ -91,3 +94,8 @@ class Counters:
         #: Messages of backends that were delivered, and those that were refused.
         self.outside = 0
         self.outside_refused = 0
+        #: Link previews that were made, links of which there was none, and those that found no
+        #: room to wait.
+        self.previews = 0
+        self.previews_failed = 0
+        self.previews_dropped = 0

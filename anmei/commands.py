@@ -13,6 +13,7 @@ from anmei.commands_changes import ChangeMessage, SweepAudit
 from anmei.commands_files import FileCommand
 from anmei.commands_inbox import InboxCommand
 from anmei.commands_preferences import SetPreference
+from anmei.commands_previews import SetPreview
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import TransferCommand
 from anmei.errors import AnmeiError
@@ -232,4 +233,5 @@ Command = (
     | FileCommand
     | InboxCommand
     | SweepAudit
+    | SetPreview
 )

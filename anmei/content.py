@@ -58,3 +58,13 @@ def check_emoji(emoji: str) -> None:
             f"emoji: expected 1 to {MAX_EMOJI_LENGTH} characters that people see, without spaces"
             " and control characters",
         )
+
+
+def one_line(text: str, limit: int) -> str:
+    """`text` on one line of at most `limit` characters, without what people cannot see."""
+    seen = "".join(
+        " " if character in TURNING or unicodedata.category(character) in CONTROLS else character
+        for character in text[: 8 * limit]
+    )
+    line = " ".join(seen.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

@@ -187,6 +187,17 @@ class Settings(FileSettings, frozen=True, kw_only=True):
         ),
     ] = 500
 
+    # Messages
+    link_previews: Annotated[
+        bool,
+        about(
+            "ANMEI_LINK_PREVIEWS",
+            "",
+            "Whether the server fetches the pages that messages link to and shows what they say of "
+            "themselves; each node needs a way out to ports 80 and 443 for it.",
+        ),
+    ] = False
+
 
 def split(text: str) -> tuple[str, ...]:
     """The values of a setting that holds several, separated by commas."""

@@ -28,6 +28,7 @@ from anmei.commands_changes import (
 from anmei.commands_files import CreateUpload, FileCommand
 from anmei.commands_inbox import InboxCommand, MarkInbox, PostMessage, RemoveFromInbox
 from anmei.commands_preferences import SetPreference
+from anmei.commands_previews import SetPreview
 from anmei.commands_tokens import RevokeTokens, SweepRevocations
 from anmei.commands_transfer import BeginImport, EndImport, ImportMessages, ImportPeople
 from anmei.errors import AnmeiError, ErrorCode
@@ -42,6 +43,7 @@ from db import (
     write_messages,
     write_people,
     write_preferences,
+    write_previews,
     write_reactions,
     write_revocations,
     write_transfer,
@@ -208,6 +210,7 @@ _SINGLE: dict[type, Callable[[Batch, Any], Outcome]] = {
     SweepAudit: write_audit.sweep,
     RevokeTokens: write_revocations.revoke,
     SweepRevocations: write_revocations.sweep,
+    SetPreview: write_previews.set_preview,
     BeginImport: write_transfer.begin,
     ImportPeople: write_transfer.people,
     ImportMessages: write_transfer.messages,

@@ -46,6 +46,9 @@ TOTALS = {
     "bus_gaps": "Gaps announced: something may have been missed.",
     "outside": "Messages of backends that were delivered.",
     "outside_refused": "Messages of backends that were refused.",
+    "previews": "Pages asked for a link preview that gave one.",
+    "previews_failed": "Pages that gave none.",
+    "previews_dropped": "Links that found no room to wait.",
     "crashes": "Supervised tasks that ended with an exception.",
 }
 #: Close codes of the protocol itself; any other of a client's choosing is `other`.

@@ -5,6 +5,9 @@ from db.scrub import scrub
 from db.store import Store
 from tests.db.chat import create, do, key, reply, send
 
+#: What a message may have besides.
+COLUMNS = ("body", "link_preview", "mentions", "forwarded_from", "reactions", "pinned_by")
+
 
 def test_nothing_of_what_a_message_said_is_left(store: Store) -> None:
     reply(store, create("room", "ann", "bob"))
@@ -12,7 +15,14 @@ def test_nothing_of_what_a_message_said_is_left(store: Store) -> None:
 
     def work(database: Database) -> list[tuple[object, ...]]:
         ((pk,),) = fetch(database, "SELECT pk FROM messages WHERE content = 'SECRET 1'")
-        for column in ("mentions", "forwarded_from", "reactions", "pinned_by"):
+        for column in (
+            "body",
+            "link_preview",
+            "mentions",
+            "forwarded_from",
+            "reactions",
+            "pinned_by",
+        ):
             execute(database, f"UPDATE messages SET {column} = 'SECRET' WHERE pk = %s", (pk,))
         execute(
             database,
@@ -22,11 +32,13 @@ def test_nothing_of_what_a_message_said_is_left(store: Store) -> None:
         )
         scrub(database, [pk])
         scrub(database, [])
-        columns = "content, extra_metadata, mentions, forwarded_from, reactions, pinned_by"
-        kept = fetch(database, f"SELECT {columns} FROM messages ORDER BY seq")
+        columns = ", ".join(COLUMNS)
+        kept = fetch(
+            database, f"SELECT content, extra_metadata, {columns} FROM messages ORDER BY seq"
+        )
         return kept + fetch(database, "SELECT emoji FROM reactions")
 
     assert store.read(work).result(10) == [
-        ("", None, None, None, None, None),
-        ("SECRET 2", '{"a":"SECRET"}', None, None, None, None),
+        ("", None, None, None, None, None, None, None),
+        ("SECRET 2", '{"a":"SECRET"}', None, None, None, None, None, None),
     ]
