@@ -142,6 +142,8 @@ async def serve(
         undo.push_async_callback(presence.stop)
         heartbeat = Heartbeat(settings, loop)
         supervisor.start("heartbeat", heartbeat.run)
+        if router.resend.on:
+            supervisor.start("resend", router.resend.run)
         supervisor.start("revocations", revocations.run)
         supervisor.start("indexer", Indexer(store, counters, settings.search_interval).run)
         supervisor.start("audit", AuditSweep(archive, settings.audit_days).run)

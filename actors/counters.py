@@ -40,6 +40,7 @@ class Counters:
         "previews_dropped",
         "previews_failed",
         "replayed",
+        "resends",
         "resets",
         "shed",
         "store_failures",
@@ -74,6 +75,8 @@ class Counters:
         #: Events replayed to devices that had missed them; conversations answered with a reset.
         self.replayed = 0
         self.resets = 0
+        #: Replays to live devices that had not acknowledged what they were sent.
+        self.resends = 0
         #: Supervised tasks that ended with an exception. Stays 0 where all is well.
         self.crashes = 0
         #: Envelopes to other nodes, the publishes that carried them, and their bytes; publishes

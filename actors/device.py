@@ -33,6 +33,17 @@ class Held:
         self.overflown = False
 
 
+class Acked:
+    """How far a device has acknowledged a conversation on this connection, and how often it was
+    sent something of it again since."""
+
+    __slots__ = ("seq", "tries")
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.tries = 0
+
+
 class Device:
     """The outbound side of a connection. Nothing here waits, and nothing here raises.
 
@@ -55,6 +66,7 @@ class Device:
         "_rooms",
         "_scheduled",
         "_send",
+        "acked",
         "attached",
         "close_code",
         "connected_at",
@@ -110,6 +122,8 @@ class Device:
         #: Why the server ended the connection; None while, or where, it did not.
         self.close_code: int | None = None
         self.attached = False
+        #: By conversation key; None while the device has acknowledged nothing.
+        self.acked: dict[str, Acked] | None = None
         self.held: dict[str, Held] | None = None
         #: Memberships that changed before it was attached: the number of the change that let the
         #: user in, or the word of farewell where it put the user out.
@@ -174,10 +188,26 @@ class Device:
                 return
         self.push(event)
 
+    def acknowledged(self, conversation_key: str, seq: int) -> None:
+        """The device says that it holds everything up to `seq`."""
+        if conversation_key in self.conversations:
+            if self.acked is None:
+                self.acked = {}
+            acked = self.acked.setdefault(conversation_key, Acked())
+            if seq > acked.seq:
+                acked.seq, acked.tries = seq, 0
+
+    def tried(self, conversation_key: str) -> None:
+        """Something of the conversation is sent again."""
+        if self.acked is not None:
+            self.acked.setdefault(conversation_key, Acked()).tries += 1
+
     def put_out(self, conversation_key: str, goodbye: Event) -> None:
         """The user is no longer in a conversation: whatever is under way for it ends here."""
         self.conversations.pop(conversation_key, None)
         self.viewing.discard(conversation_key)
+        if self.acked is not None:
+            self.acked.pop(conversation_key, None)
         self.release(conversation_key)
         if self.attached:
             self.push(goodbye)

@@ -1,7 +1,7 @@
 """What the frames of a user's devices do to the receipt marks: one function a frame type."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from actors.device import Device
 from anmei import frames
@@ -35,8 +35,9 @@ def _move(
     if data.conversation_id is None:
         _mark_inbox(user, device, id, data, read=read)
         return
+    key = user.place(device, data.conversation_id)
     command = MoveMarks(
-        conversation_key=user.place(device, data.conversation_id),
+        conversation_key=key,
         user_key=user.key,
         read=read,
         at=now_ms(),
@@ -44,7 +45,14 @@ def _move(
         message_ids=tuple(data.message_ids or ()),
         device_id=device.device_id,
     )
-    user.write(device, id, command, None)
+
+    def moved(reply: dict[str, Any]) -> dict[str, Any]:
+        # What the user has on any device: by ids it may be more than this one has said.
+        seq = reply["seq"] if data.seq is None else min(data.seq, reply["seq"])
+        device.acknowledged(key, seq)
+        return reply
+
+    user.write(device, id, command, moved)
 
 
 def _mark_inbox(

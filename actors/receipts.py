@@ -34,7 +34,7 @@ class Receipts:
                 "unread": mark.unread,
                 "last_read_seq": mark.last_read_seq,
                 "last_seq": mark.last_seq,
-                "change_seq": mark.change_seq,
+                "counted_to": mark.change_seq,
             }
             self._tell(mark.conversation_key, (mark.user_key,), "unread_update", data)
             if inbox:

@@ -57,7 +57,10 @@ class Replay:
         store: Store,
         limit: int,
         counters: Counters,
+        resent: bool = False,
     ) -> None:
+        """With `resent` each event says that the device has had it before, as far as is known."""
+        self._resent = resent
         self._device = device
         self._places = places
         self._store = store
@@ -195,7 +198,7 @@ class Replay:
                 seq = data["seq"]
                 type = message_event(seq, seq if seq in span.sent else span.whole, type)
                 span.sent.add(seq)
-            device.push(Event.of(type, data))
+            device.push(Event.of(type, {**data, "resent": True} if self._resent else data))
             span.place = number
             span.count += 1
         self._counters.replayed += span.count - before

@@ -16,6 +16,7 @@ from actors.presence_news import PresenceNews
 from actors.receipts import Receipts
 from actors.relay import Relay
 from actors.repair import Repair
+from actors.resend import Resend
 from actors.sequencer import Sequencer
 from actors.supervisor import Supervisor
 from actors.transport import Stranger
@@ -72,6 +73,7 @@ class Router:
         self.agreement = Agreement(self, self.users)
         self._receipts = Receipts(loop, self._tell)
         self._repair = Repair(store, bus, supervisor)
+        self.resend = Resend(settings, loop, store=store, supervisor=supervisor, counters=counters)
         self.relay = Relay(bus, presence, self)
         most = settings.limit_presence_members
         self.news = PresenceNews(presence, self.sequencers, most, loop, store, supervisor)
@@ -328,6 +330,7 @@ class Router:
             seats=self._seats,
             fill=self._repair.fill,
             counters=self.counters,
+            said=self.resend.said if self.resend.on else None,
         )
         self.sequencers[key] = sequencer
         return sequencer

@@ -33,6 +33,7 @@ class Sequencer:
         "_expected",
         "_fill",
         "_loop",
+        "_said",
         "_seats",
         "_timer",
         "_waiters",
@@ -53,9 +54,11 @@ class Sequencer:
         seats: Callable[[str, Iterable[str]], Iterable[Device]],
         fill: Callable[["Sequencer"], None],
         counters: Counters,
+        said: Callable[["Sequencer", Change], None] | None = None,
     ) -> None:
         """`seats(key, user_keys)` yields the devices here of those users that listen to `key`;
-        `fill(sequencer)` reads what is above the mark and calls `filled`, or `retry`."""
+        `fill(sequencer)` reads what is above the mark and calls `filled`, or `retry`;
+        `said(sequencer, change)` hears of each new message that went out."""
         self.key = key
         self.mark = mark
         self.devices: dict[Device, None] = {}
@@ -68,6 +71,7 @@ class Sequencer:
         self._seats = seats
         self._fill = fill
         self._counters = counters
+        self._said = said
         self._early: dict[int, Change] = {}
         self._expected = mark
         self._closed = False
@@ -149,6 +153,8 @@ class Sequencer:
             event = Event.of(change.type, change.data)
             self._counters.encodes += 1
             self._counters.deliveries += fan_out(self.devices, self.key, number, event)
+            if self._said is not None and change.type == "new_message":
+                self._said(self, change)
 
     def _reseat(self, change: Change) -> None:
         """Takes over a newer membership: devices of members are in, all others are out."""

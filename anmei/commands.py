@@ -58,7 +58,8 @@ class Mark(msgspec.Struct):
     last_read_seq: int
     #: The conversation's last `seq` at that moment.
     last_seq: int
-    #: The last number that the conversation had given out.
+    #: The last number that the conversation had given out, `counted_to` on the wire: a client
+    #: takes what has a `change_seq` for an event of that number.
     change_seq: int
     #: Messages of others above `last_read_seq` and up to `last_seq` that nobody has recalled; None
     #: where nothing was read.
@@ -140,7 +141,7 @@ class MoveMarks(msgspec.Struct):
 
     `seq` above the conversation's last is taken as the last. With `message_ids` the highest `seq`
     among those that are in this conversation counts. Reply: `{"conversation_id", "seq"}`, where
-    `seq` is the mark now, and with `read` also `"unread", "last_seq", "change_seq"` (see `Mark`).
+    `seq` is the mark now, and with `read` also `"unread", "last_seq", "counted_to"` (see `Mark`).
     `device_id` moves that device's own place as well.
     """
 

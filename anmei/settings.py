@@ -162,6 +162,27 @@ class Settings(FileSettings, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 365
+    # Acknowledgements
+    ack_timeout: Annotated[
+        int,
+        about(
+            "ANMEI_ACK_TIMEOUT",
+            "ms",
+            "How long a device that acknowledges what it gets may take for a message before it is "
+            "sent again; 0: nothing is sent again.",
+            ge=0,
+        ),
+    ] = 30_000
+    resends: Annotated[
+        int,
+        about(
+            "ANMEI_RESENDS",
+            "",
+            "How often it is sent again, each time after another such wait.",
+            ge=0,
+            le=10,
+        ),
+    ] = 2
 
     # The store
     db_readers: Annotated[

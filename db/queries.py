@@ -7,6 +7,7 @@ from db.query_heads import (
     Place,
     attach_view,
     conversation,
+    device_place,
     heads,
 )
 from db.query_history import (
@@ -48,6 +49,7 @@ __all__ = [
     "changes_many",
     "conversation",
     "conversation_unread",
+    "device_place",
     "distance",
     "export_head",
     "export_messages",

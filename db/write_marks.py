@@ -106,7 +106,7 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
             reply |= {
                 "unread": person.unread,
                 "last_seq": person.place.last_seq,
-                "change_seq": person.place.change_seq,
+                "counted_to": person.place.change_seq,
             }
         outcomes.append(Outcome(reply=reply, mark=_mark(person) if last else None))
     return outcomes

@@ -33,6 +33,7 @@ TOTALS = {
     "late": "Events dropped because a later one had gone out.",
     "replayed": "Events replayed to devices that had missed them.",
     "resets": "Conversations answered with a reset since too much was missed.",
+    "resends": "Replays to live devices that did not acknowledge in time.",
     "bus_envelopes": "Envelopes sent to other nodes.",
     "bus_publishes": "Publishes that carried them.",
     "bus_bytes": "Bytes of these publishes.",

@@ -36,13 +36,14 @@ export class Sequence {
   }
 
   /** Takes a numbered event: `{apply, problem?, after?}`, where `after` is the edge of a gap. */
-  take({ conversation_id: id, change_seq: number, removed }) {
+  take({ conversation_id: id, change_seq: number, removed, resent }) {
     const place = this.#places.get(id);
     if (removed) {
       this.#places.delete(id);
       return { apply: true };
     }
     if (place !== undefined && number <= place) {
+      if (resent) return { apply: false };
       const message = `${id}: ${number} came again, ${place} was held`;
       return { apply: false, problem: { kind: 'duplicate', message } };
     }

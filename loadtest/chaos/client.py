@@ -293,6 +293,8 @@ class Session:
 
     def _event(self, kind: str, data: dict[str, Any]) -> None:
         room, seq = data["conversation_id"], data["change_seq"]
+        if data.get("resent") and seq <= self._client.positions.get(room, 0):
+            return  # it is held, and its acknowledgement was lost
         if not self._answered:
             self._note("early", room=room, seq=seq)
             return

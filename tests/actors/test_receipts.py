@@ -59,4 +59,4 @@ async def test_unread_numbers_are_never_held_back_and_deliveries_bring_none():
     receipts.moved(mark(2, BOB, unread=None))
     assert [data["unread"] for _, data in told.of("unread_update")] == [4, 3]
     data = told.of("unread_update")[0][1]
-    assert (data["last_seq"], data["change_seq"]) == (9, 11)
+    assert (data["last_seq"], data["counted_to"]) == (9, 11)

@@ -36,7 +36,7 @@ def test_reading_moves_both_marks_and_names_the_senders(store: Store, room: str)
         "seq": 7,
         "unread": 1,
         "last_seq": 8,
-        "change_seq": 8,
+        "counted_to": 8,
     }
     mark = outcome.mark
     assert mark is not None
@@ -72,7 +72,7 @@ def test_marks_never_move_back_nor_past_the_last_message(store: Store, room: str
         "seq": 8,
         "unread": 0,
         "last_seq": 8,
-        "change_seq": 8,
+        "counted_to": 8,
     }
     for command in (read(room, "cid", 4), read(room, "cid", -5), delivered(room, "cid", 1)):
         outcome = one(store, command)
@@ -118,7 +118,7 @@ def test_a_mark_sees_the_messages_before_it_in_its_batch(store: Store, room: str
         "seq": 9,
         "unread": 0,
         "last_seq": 9,
-        "change_seq": 9,
+        "counted_to": 9,
     }
 
 

@@ -299,6 +299,8 @@ class Client:
     def _judge(self, event: Event) -> None:
         conversation_id, number = event.data["conversation_id"] or INBOX, event.data["change_seq"]
         place = self._places.get(conversation_id, 0)
+        if event.data.get("resent") and number <= place:
+            return  # sent again since it was not acknowledged in time: a client drops it
         if number <= place:
             self._broken_promise = (
                 f"{conversation_id}: {event.type} {number} came after {place}: {event.data}"
