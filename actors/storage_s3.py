@@ -106,10 +106,15 @@ class S3Writer:
         else:
             self._place = Place(part_bytes=max(MIN_PART, -(-size // MOST_PARTS)))
         self._buffer = bytearray()
+        self._completed = False
         self._old_tail = ""
         if self._place.tail:
             self._old_tail = self._tail_key()
-            answer = self._client.get_object(Bucket=storage.bucket, Key=self._old_tail)
+            try:
+                answer = self._client.get_object(Bucket=storage.bucket, Key=self._old_tail)
+            except ClientError as error:
+                self._must_be_complete(error, "NoSuchKey")
+                return
             self._buffer += answer["Body"].read()[: self._place.tail]
         if self._begin() + len(self._buffer) != offset:
             raise StorageError("what the bucket holds of an upload does not fit the database")
@@ -135,7 +140,9 @@ class S3Writer:
 
     def finish(self) -> str:
         with _as_storage_error():
-            if self._place.upload:
+            if self._completed:
+                pass
+            elif self._place.upload:
                 self._complete()
             else:
                 self._client.put_object(**self._where, Body=bytes(self._buffer))
@@ -181,11 +188,16 @@ class S3Writer:
                 },
             )
         except ClientError as error:
-            # It was completed before, by somebody who could not say so any more.
-            if error.response["Error"]["Code"] != "NoSuchUpload":
-                raise
-            if self._client.head_object(**self._where)["ContentLength"] != self._size:
-                raise
+            self._must_be_complete(error, "NoSuchUpload")
+
+    def _must_be_complete(self, error: ClientError, code: str) -> None:
+        """Raises `error` unless it says that this file was finished before, by somebody who could
+        not say so any more."""
+        if error.response["Error"]["Code"] != code:
+            raise error
+        if self._client.head_object(**self._where)["ContentLength"] != self._size:
+            raise error
+        self._completed = True
 
     def _remove_tails(self) -> None:
         found = self._client.list_objects_v2(

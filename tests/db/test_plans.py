@@ -69,6 +69,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
     "unread": lambda db: queries.unread(db, key("u3")),
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
+    "attachment": lambda db: queries.attachment(db, key("u3"), "acme", "file_3"),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
     "small": lambda db: queries.small_conversations(db, [key("u3"), key("u4")], 200),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
@@ -108,7 +109,7 @@ def check_plans(plans: list[str]) -> None:
     for plan in plans:
         assert "Seq Scan on messages" not in plan, plan
         # SQLite names a table by its alias: m for messages, p for participants.
-        for table in ("messages", "m", "p", "participants", "d", "devices"):
+        for table in ("messages", "m", "p", "participants", "d", "devices", "a", "l"):
             assert f"SCAN {table}\n" not in plan + "\n", plan
             assert f"SCAN {table} " not in plan, plan
 
