@@ -78,7 +78,8 @@ class Incoming:
     async def feed(self, data: bytes) -> None:
         """Takes the next bytes, no more than there is room for; returns when more may come."""
         self._buffer += data
-        if len(self._buffer) >= PIECE:
+        # What comes slowly is written too, and shows that it does come.
+        if len(self._buffer) >= PIECE or self._loop.time() - self._saved_at > SAVE_SECONDS:
             async with self._turn:
                 await self._guarded(self._pour())
 
