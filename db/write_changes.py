@@ -4,6 +4,7 @@ from anmei.commands import Outcome
 from anmei.commands_changes import MAX_PINS, EditMessage, PinMessage, RecallMessage
 from anmei.errors import AnmeiError, ErrorCode
 from anmei.ids import id_of
+from anmei.links import first_link
 from db import mentions
 from db.batch import Batch
 from db.link import fetch
@@ -30,11 +31,17 @@ def edit(batch: Batch, command: EditMessage) -> Outcome:
     error = mentions.misfit(batch, place, new, everybody)
     if error is not None:
         raise error
+    shown = message["link_preview"]
+    if shown is not None and shown["url"] != first_link(command.content):
+        gone = {"link_preview": None}
+    else:
+        gone = {}
     return change(
         batch,
         target,
         command,
         "edit",
+        **gone,
         content=command.content,
         mentions=mentions.text(mentioned),
         edited_at=command.at,

@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import Database
 
 import run
 from actors.importer import BATCH, Importer
 from actors.transfer import export_to, import_from
+from anmei.commands_changes import EditMessage, PinMessage, React, RecallMessage
+from anmei.commands_previews import SetPreview
 from anmei.errors import AnmeiError, ErrorCode
 from db import queries
-from db.link import execute
-from db.scrub import scrub
 from db.store import Store, opened
 from tests.db.chat import NOW, add, create, delivered, do, key, read, remove, reply, send
 
 BODY = '{"title":"你好","buttons":[{"label":"x","action":"y"}]}'
-PREVIEW = '{"url":"http://a/","title":"A","description":null,"image_url":null,"site_name":null}'
+URL = "http://a.example/"
+PREVIEW = (
+    '{"url":"http://a.example/","title":"A","description":null,"image_url":null,"site_name":null}'
+)
 
 
 def open_store(url: str) -> Any:
@@ -31,31 +33,25 @@ def talk(store: Store) -> None:
     first = reply(store, send("room", "ann", "SECRET", extra_metadata='{"a":[1.5,null]}'))
     card = reply(store, send("room", "bob", "", message_type="card", body=BODY))
     do(store, send("room", "cid", "re: card", reply_to=card["message"]["id"], is_important=True))
+    linked = reply(store, send("room", "ann", URL, mentions=("bob",)))["message"]
     do(store, remove("room", "ann", "cid"), add("room", "ann", "dan"))
     do(store, *[send("room", "ann", f"{n} \u2028 é", created_at=NOW + n) for n in range(BATCH + 9)])
     do(store, read("room", "bob", 50), delivered("room", "dan", 20))
 
-    def later(database: Database) -> None:
-        sql = "SELECT pk FROM messages WHERE id = %s"
-        (gone,) = execute(database, sql, (first["message"]["id"],)).fetchone()
-        scrub(database, [gone])
-        number = "change_seq = (SELECT change_seq FROM conversations)"
-        execute(database, "UPDATE conversations SET change_seq = change_seq + 1")
-        execute(database, f"UPDATE messages SET recalled_at = 9, {number} WHERE pk = %s", (gone,))
-        (liked,) = execute(database, sql, (card["message"]["id"],)).fetchone()
-        execute(
-            database,
-            "UPDATE messages SET reactions = %s, mentions = %s, link_preview = %s, edited_at = 8,"
-            " pinned_at = 9, pinned_by = 'ann' WHERE pk = %s",
-            ('[{"emoji":"👍","count":1,"user_ids":["ann"]}]', '["dan"]', PREVIEW, liked),
-        )
-        execute(
-            database,
-            "INSERT INTO reactions (message, user_key, emoji, created_at) VALUES (%s, %s, '👍', 7)",
-            (liked, key("ann")),
-        )
-
-    store.read(later).result(10)
+    by = {"at": NOW + 9_000}
+    reactions = [
+        React(message_id=card["message"]["id"], by_key=key(user), emoji=emoji, **by)
+        for user in ("bob", "ann", "dan")
+        for emoji in ("👍", "❤️")
+    ]
+    do(
+        store,
+        RecallMessage(message_id=first["message"]["id"], by_key=key("ann"), **by),
+        *reactions,
+        PinMessage(message_id=card["message"]["id"], by_key=key("ann"), **by),
+        EditMessage(message_id=linked["id"], by_key=key("ann"), content=f"{URL} @bob", **by),
+        SetPreview(key("room"), linked["id"], URL, PREVIEW),
+    )
 
 
 def exported(store: Store, folder: Path) -> bytes:
@@ -107,7 +103,7 @@ def test_a_conversation_goes_to_the_other_database_and_back_and_is_the_same(
         assert seen(store, "ann")[0] == []
         assert store.read(queries.conversation, None, key("room")).result(10) is None
 
-        assert "room: 17 messages imported" in import_from(store, "acme", str(path))
+        assert "room: 23 messages imported" in import_from(store, "acme", str(path))
         assert "room: 0 messages imported" in import_from(store, "acme", str(path))
         assert [seen(store, user) for user in ("ann", "bob", "cid")] == was
         assert store.read(queries.history, None, key("room"), None, None, 200).result(10) == talked
@@ -173,14 +169,14 @@ def test_the_command_line_says_what_it_did(
     monkeypatch.chdir(tmp_path)
     Path("file").write_bytes(file)
     assert run.main(["import", "file"]) == 0
-    assert b"room: 512 messages imported" in capsysbinary.readouterr().out
+    assert b"room: 513 messages imported" in capsysbinary.readouterr().out
     assert run.main(["export", "--conversation", "room"]) == 0
     out, told = capsysbinary.readouterr()
     assert out == file
-    assert b"516 people and messages exported" in told
+    assert b"517 people and messages exported" in told
     assert run.main(["export", "--conversation", "nowhere", "--out", "file"]) == 2
     assert b"no such conversation" in capsysbinary.readouterr().err
     assert Path("file").read_bytes() == file
     Path("cut").write_bytes(file[:-1])
     assert run.main(["import", "cut"]) == 2
-    assert b"line 519: the file ends within the line" in capsysbinary.readouterr().err
+    assert b"line 525: the file ends within the line" in capsysbinary.readouterr().err

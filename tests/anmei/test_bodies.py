@@ -4,6 +4,8 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anmei.bodies import BODIES, attachment_ids, check_body
 from anmei.errors import AnmeiError, ErrorCode
@@ -21,6 +23,29 @@ GOOD = {
     },
     "system": {"event": "call.ended", "values": {"seconds": 3, "by": None, "why": "你好"}},
 }
+
+
+#: Bodies that are nearly right: the fields of good ones, with anything for values.
+JSON = st.dictionaries(
+    st.sampled_from(sorted({name for body in GOOD.values() for name in body})),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=9)
+        | st.sampled_from(["http://a/", "call.ended", "att_1"]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["label", "url", "action", "a"]), inner, max_size=3)
+        ),
+        max_leaves=5,
+    ),
+)
+
+
+def encode(value: object) -> bytes:
+    return json.dumps(value).encode()
 
 
 def check(kind: str, body: object, privileged: bool = True) -> object:
@@ -122,3 +147,14 @@ def test_the_attachments_of_a_body_are_found() -> None:
     assert attachment_ids("card", GOOD["card"]) == ("att_2",)
     assert attachment_ids("system", GOOD["system"]) == ()
     assert attachment_ids("text", None) == ()
+
+
+@given(st.sampled_from(sorted(BODIES)), st.binary(max_size=200) | JSON.map(encode))
+def test_whatever_is_sent_is_kept_or_refused(kind: str, body: bytes) -> None:
+    try:
+        text = check_body(kind, msgspec.Raw(body), privileged=True)
+    except AnmeiError:
+        return
+    assert text is not None
+    # What was kept is kept as it is when it is sent on.
+    assert check_body(kind, msgspec.Raw(text.encode()), privileged=True) == text

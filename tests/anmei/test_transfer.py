@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anmei.errors import AnmeiError
 from anmei.transfer import MAX_LINE_BYTES, Writer, read
@@ -119,3 +121,11 @@ def test_what_does_not_fit_is_named_with_its_line(
 @pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b"[]\n", b"\xff\n", b"[" * 9_000 + b"\n"])
 def test_what_is_no_export_is_refused_at_its_first_line(data: bytes) -> None:
     assert refusal(data).startswith("line 1: ")
+
+
+@given(st.data())
+def test_a_file_with_any_byte_changed_is_refused(data: st.DataObject) -> None:
+    whole = bytearray(b"".join(lines()))
+    place = data.draw(st.integers(0, len(whole) - 1))
+    whole[place] ^= data.draw(st.integers(1, 255))
+    refusal(bytes(whole))

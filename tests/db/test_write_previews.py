@@ -1,13 +1,10 @@
 """A link's preview is a change of its message, and of no other."""
 
-from peewee import Database
-
+from anmei.commands_changes import EditMessage, RecallMessage
 from anmei.commands_previews import SetPreview
 from db import queries
-from db.link import execute
-from db.scrub import scrub
 from db.store import Store
-from tests.db.chat import create, do, key, reply, send
+from tests.db.chat import NOW, create, do, key, reply, send
 
 URL = "https://a.example/x"
 PREVIEW = {
@@ -43,21 +40,28 @@ def test_a_preview_is_a_change_under_the_next_number(store: Store) -> None:
     assert backlog.events[0][2] == change.data
 
 
+def test_an_edit_keeps_the_preview_of_the_link_that_stays_and_of_no_other(store: Store) -> None:
+    do(store, create("room", "ann"))
+    id = reply(store, send("room", "ann", URL))["message"]["id"]
+    do(store, preview(id))
+
+    def edit(content: str) -> object:
+        command = EditMessage(message_id=id, by_key=key("ann"), at=NOW, content=content)
+        return reply(store, command)["message"]["link_preview"]
+
+    assert edit(f"{URL}, a page") == PREVIEW
+    assert edit("no page") is None
+    assert edit(f"{URL} again") is None
+
+
 def test_what_has_another_link_or_none_gets_none(store: Store) -> None:
     do(store, create("room", "ann"), create("other", "ann"))
     recalled = reply(store, send("room", "ann", URL))["message"]["id"]
     edited = reply(store, send("room", "ann", f"https://b.example {URL}"))["message"]["id"]
     plain = reply(store, send("room", "ann", "x"))["message"]["id"]
-
-    def recall(database: Database) -> None:
-        sql = "SELECT pk FROM messages WHERE id = %s"
-        (pk,) = execute(database, sql, (recalled,)).fetchone()
-        scrub(database, [pk])
-        execute(database, "UPDATE messages SET recalled_at = 1 WHERE pk = %s", (pk,))
-
-    store.read(recall).result(10)
+    do(store, RecallMessage(message_id=recalled, by_key=key("ann"), at=NOW))
     commands = [preview(id) for id in (recalled, edited, plain, "msg_absent")]
     commands += [preview(edited, "other"), preview(edited, "absent")]
     for outcome in do(store, *commands):
         assert (outcome.reply, outcome.changes) == ({"set": False}, ())
-    assert store.read(queries.changed_since, [(key("room"), 4)]).result(10) == []
+    assert store.read(queries.changed_since, [(key("room"), 5)]).result(10) == []
