@@ -15,6 +15,7 @@ from actors.link_redis import RedisDown, RedisLink
 from actors.presence_table import NodesTable
 from anmei.clock import to_wire
 from anmei.codec import encode
+from anmei.inbox import is_inbox
 
 USERS = "ws:online_users"
 CHANNEL = "ws:presence"
@@ -45,11 +46,12 @@ class OnlineMirror:
 
     def changed(self, user_key: str, before: str) -> None:
         """An own user's seat changed; before that the user was shown as `before`."""
-        self._changed.setdefault(user_key, before)
+        if not is_inbox(user_key):
+            self._changed.setdefault(user_key, before)
 
     def refresh(self, user_keys: Iterable[str]) -> None:
         """All of these own users are to be written again."""
-        self._stale.update(user_keys)
+        self._stale.update(key for key in user_keys if not is_inbox(key))
 
     def refresh_when_due(self, user_keys: Iterable[str], now: float) -> None:
         """The same, but not more often than every `REFRESH` seconds of `now`."""
@@ -59,7 +61,7 @@ class OnlineMirror:
 
     def bury(self, left: dict[str, list[str]]) -> None:
         """A dead node has left these connections of these users."""
-        self._buried |= left
+        self._buried |= {key: ids for key, ids in left.items() if not is_inbox(key)}
 
     async def write(self, table: NodesTable) -> None:
         """Brings Redis up to what the table says. Raises RedisDown; what was not written then

@@ -35,7 +35,8 @@ class Presence(Protocol):
         """The user is no longer on this node."""
 
     def seats(self, user_key: str) -> Mapping[str, Seat]:
-        """Where the user is, by node id; this node included."""
+        """Where the user is, by node id; this node included. An inbox that is watched has seats of
+        its own, which are shown to nobody."""
 
     def status(self, user_key: str) -> str:
         """How the user is shown: `online`, `away`, `busy`, `dnd` or `offline`."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from actors.bus import Envelope
 from actors.presence import OFFLINE, Seat
+from anmei.inbox import is_inbox
 
 
 class Table:
@@ -61,7 +62,9 @@ class MemoryPresence:
 
     def online(self, tenant: str) -> list[str]:
         prefix = tenant + "/"
-        return sorted(key for key in self._table.users if key.startswith(prefix))
+        return sorted(
+            key for key in self._table.users if key.startswith(prefix) and not is_inbox(key)
+        )
 
     def receive(self, envelope: Envelope) -> None:
         """The table is shared: there is nothing that an envelope could say."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from actors.presence import OFFLINE, Seat
 from actors.presence_memory import shown_status
+from anmei.inbox import is_inbox
 
 
 class Place:
@@ -34,7 +35,7 @@ class NodesTable:
 
     def online(self, prefix: str) -> list[str]:
         """The users whose key begins so, sorted."""
-        return sorted(key for key in self._users if key.startswith(prefix))
+        return sorted(key for key in self._users if key.startswith(prefix) and not is_inbox(key))
 
     def nodes(self, user_keys: Iterable[str], but: str) -> set[str]:
         """The nodes, `but` one, that hold at least one of these users."""

@@ -383,6 +383,8 @@ class Router:
 
     def _changed_elsewhere(self, user_key: str) -> None:
         """A user's seat on another node came, changed or went."""
+        if is_inbox(user_key):
+            return  # somebody watches it there: nobody is shown differently
         user = self.users.get(user_key)
         if user is not None:
             self._replace_oldest(user)

@@ -120,7 +120,7 @@ class _Finder:
         if place is None:
             mine = (
                 " CROSS JOIN message_recipients AS r",
-                " AND r.message = s.message AND r.recipient_key = %s",
+                " AND r.message = s.message AND r.recipient_key = %s AND r.removed_at IS NULL",
                 [user_key],
             )
             self._parts.append(self._query(words, 0, [place_mark(0, tenant)], mine))

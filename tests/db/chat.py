@@ -19,6 +19,7 @@ from anmei.commands_changes import (
     React,
     RecallMessage,
 )
+from anmei.commands_inbox import MarkInbox, PostMessage
 from anmei.ids import new_id
 from db.store import Store
 
@@ -132,3 +133,22 @@ class change:  # it reads like a module
 
 def _by(id: str, by: str, more: dict[str, Any]) -> dict[str, Any]:
     return {"message_id": id, "by_key": key(by), "at": NOW + 2_000, **more}
+
+
+def post(*recipients: str, sender: str = "shop", content: str = "News", **more: Any) -> PostMessage:
+    more.setdefault("message_id", new_id("msg"))
+    more.setdefault("client_msg_id", new_id("c"))
+    more.setdefault("created_at", NOW + 1_000)
+    return PostMessage(
+        sender_key=key(sender),
+        sender_name=sender.title(),
+        content=content,
+        recipient_keys=tuple(map(key, recipients)),
+        **more,
+    )
+
+
+def mark_inbox(user: str, seq: int | None = None, *ids: str, **more: Any) -> MarkInbox:
+    more.setdefault("at", NOW + 5_000)
+    more.setdefault("read", True)
+    return MarkInbox(user_key=key(user), seq=seq, message_ids=ids, **more)

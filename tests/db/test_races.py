@@ -13,7 +13,7 @@ ROOMS = [f"room{number}" for number in range(6)]
 USERS = ["ann", "bob", "cid", "dan"]
 
 
-def _together(*targets: Callable[[], None]) -> None:
+def together(*targets: Callable[[], None]) -> None:
     failures: list[BaseException] = []
 
     def guarded(target: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ def test_two_nodes_number_without_gap_repeat_or_deadlock(
             outcomes.extend(do(store, *commands))
 
     # Each store has two askers, so its queue is never empty.
-    _together(*[lambda s=store, n=seed: node(s, n) for seed in (1, 2) for store in stores])  # type: ignore[misc]
+    together(*[lambda s=store, n=seed: node(s, n) for seed in (1, 2) for store in stores])  # type: ignore[misc]
     assert [outcome.error for outcome in outcomes if outcome.error] == []
     numbers: dict[str, list[int]] = {}
     for outcome in outcomes:
@@ -76,7 +76,7 @@ def test_the_same_message_sent_through_two_nodes_at_once_is_one(
             message = found["message"]
             answers.append((message["client_msg_id"], message["seq"], found["duplicate"]))
 
-    _together(*[lambda s=store: node(s) for store in stores])  # type: ignore[misc]
+    together(*[lambda s=store: node(s) for store in stores])  # type: ignore[misc]
     assert len({(name, seq) for name, seq, _ in answers}) == 60
     assert sum(duplicate for _, _, duplicate in answers) == 60
 
@@ -96,7 +96,7 @@ def test_the_same_conversation_made_on_two_nodes_at_once_is_one(
                 (found["conversation"]["conversation_id"], found["created"])
             )
 
-    _together(
+    together(
         lambda: node(stores[0], "a", list(range(40))),
         lambda: node(stores[1], "b", list(range(39, -1, -1))),
     )
@@ -133,7 +133,7 @@ def test_a_mark_read_on_two_nodes_at_once_ends_at_the_highest(
             found = reply(store, read("room", "bob", seq))
             assert found["seq"] >= seq
 
-    _together(
+    together(
         lambda: node(stores[0], list(range(2, 81, 2))),
         lambda: node(stores[1], list(range(3, 80, 2))),
     )
