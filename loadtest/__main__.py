@@ -6,7 +6,19 @@ import os
 import signal
 import sys
 
-from loadtest import chaos, compare, crowd, echo, fanout, idle, ingest, latency, slow, storm
+from loadtest import (
+    chaos,
+    compare,
+    crowd,
+    echo,
+    fanout,
+    idle,
+    ingest,
+    latency,
+    slow,
+    storm,
+    workers,
+)
 from loadtest.api import ApiError
 from loadtest.chaos import recount
 from loadtest.device import SwarmError
@@ -18,6 +30,7 @@ SCENARIOS = {
     "echo": echo,
     "idle": idle,
     "ingest": ingest,
+    "workers": workers,
     "latency": latency,
     "storm": storm,
     "slow": slow,

@@ -31,13 +31,16 @@ class Product:
         self.secret = secret
         self.api = Api(server.port, tokens.make(secret, "loadtest", "service", "admin"))
 
-    def populate(self, conversations: int, members: int, resume: bool = False) -> Anmei:
-        """Create users and conversations; device i belongs to conversation i % conversations."""
-        users = [f"u{index}" for index in range(conversations * members)]
+    def populate(
+        self, conversations: int, members: int, resume: bool = False, prefix: str = ""
+    ) -> Anmei:
+        """Create users and conversations, whose ids begin with `prefix`; device i belongs to
+        conversation i % conversations."""
+        users = [f"{prefix}u{index}" for index in range(conversations * members)]
         ids = []
         for index in range(conversations):
             own = users[index::conversations]
-            ids.append(self.api.create_conversation(f"c{index}", own[0], own[1:]))
+            ids.append(self.api.create_conversation(f"{prefix}c{index}", own[0], own[1:]))
         return Anmei([tokens.make(self.secret, user, "user") for user in users], ids, resume)
 
 

@@ -59,6 +59,12 @@ class Cluster:
                 raise ServerError(f"PostgreSQL did not start: {text[-1000:]}")
             time.sleep(0.05)
 
+    @property
+    def pid(self) -> int:
+        """Of the server that was started last."""
+        assert self._server is not None
+        return self._server.pid
+
     def stop_at_once(self) -> None:
         """End it and all its sessions, and leave the recovery to the next start."""
         if self._server is not None:

@@ -39,6 +39,12 @@ class Redis:
                 raise ServerError("Redis did not start")
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """Of the server that was started last."""
+        assert self._server is not None
+        return self._server.pid
+
     def kill(self) -> None:
         if self._server is not None:
             self._server.kill()
