@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.handlers.api_routes import check_error
 from tests.support.http import Http
 from tests.support.process import AnmeiProcess
 from tests.support.raw_socket import RawSocket
@@ -125,36 +126,48 @@ async def test_another_node_goes_on_where_the_first_one_stopped(
     }
     one, two = await start(env), await start(env)
     here, there = Http(one.url, one.token("ann")), Http(two.url, two.token("ann"))
-    try:
-        size = MEGABYTE
-        cut, killed = [(await begin(here, size)).headers["Location"] for _ in range(2)]
-        raws = [await half(one, path, size) for path in (cut, killed)]
+    size = MEGABYTE
+    cut, killed = [(await begin(here, size)).headers["Location"] for _ in range(2)]
+    raws = [await half(one, path, size) for path in (cut, killed)]
 
-        async def begun() -> bool:
-            return all(list((tmp_path / "shared").rglob(id_of(path))) for path in (cut, killed))
+    async def drip() -> None:
+        while True:
+            for raw in raws:
+                await raw.send_bytes(b"1")
+            await asyncio.sleep(0.2)
 
-        await until(begun)
-        for path in (cut, killed):
-            assert (await patch(there, path, 0, b"")).status == 423
-        await raws[0].close()
-        await grown(there, cut, size // 2)
-        answer = await patch(there, cut, size // 2, b"2" * (size // 2))
-        assert answer.status == 204
-        assert (await here.get(cut)).body == b"1" * (size // 2) + b"2" * (size // 2)
+    async def begun() -> bool:
+        return all(list((tmp_path / "shared").rglob(id_of(path))) for path in (cut, killed))
 
-        await asyncio.to_thread(one.kill9)
+    async def finished(path: str) -> bytes:
+        """The upload is ended at the other node as soon as that may be; its data."""
 
-        async def free() -> bool:
-            offset = int((await head(there, killed)).headers["Upload-Offset"])
-            assert offset <= size // 2
-            rest = b"1" * (size // 2 - offset) + b"3" * (size // 2)
-            answer = await patch(there, killed, offset, rest)
-            assert answer.status in (204, 423), answer
+        async def ended() -> bool:
+            offset = int((await head(there, path)).headers["Upload-Offset"])
+            assert offset < size
+            answer = await patch(there, path, offset, b"2" * (size - offset))
+            assert answer.status in (204, 409, 423), answer
             return answer.status == 204
 
-        await until(free, 0.1)
-        assert (await there.get(killed)).body == b"1" * (size // 2) + b"3" * (size // 2)
-        await raws[1].close()
+        await until(ended, 0.1)
+        return (await there.get(path)).body
+
+    dripping = asyncio.create_task(drip())
+    try:
+        await until(begun)
+        for path in (cut, killed):
+            check_error(await patch(there, path, 0, b""), 423, "locked")
     finally:
-        here.close()
-        there.close()
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+    await raws[0].close()
+    data = await finished(cut)
+    assert data.lstrip(b"1").lstrip(b"2") == b""
+    assert data.count(b"1") >= size // 2
+    assert (await here.get(cut)).body == data
+    await asyncio.to_thread(one.kill9)
+    data = await finished(killed)
+    assert (len(data), data.lstrip(b"1").lstrip(b"2")) == (size, b"")
+    await raws[1].close()
+    here.close()
+    there.close()
