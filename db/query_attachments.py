@@ -13,7 +13,8 @@ CARRIED = (
     " JOIN participants AS p ON p.conversation = m.conversation"
     " WHERE l.attachment = a.pk AND p.user_key = %s AND p.active = TRUE)"
     " OR EXISTS (SELECT 1 FROM attachment_links AS l JOIN message_recipients AS r"
-    " ON r.message = l.message WHERE l.attachment = a.pk AND r.recipient_key = %s))"
+    " ON r.message = l.message WHERE l.attachment = a.pk AND r.recipient_key = %s"
+    " AND r.removed_at IS NULL))"
 )
 
 UPLOAD_COLUMNS = (

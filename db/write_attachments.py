@@ -20,7 +20,7 @@ from anmei.commands_files import (
 )
 from anmei.commands_inbox import PostMessage
 from anmei.errors import AnmeiError, ErrorCode, not_found
-from anmei.ids import tenant_of
+from anmei.ids import make_key, tenant_of
 from db.batch import Batch
 from db.link import execute, fetch, fetch_many, insert_many, is_postgres, marks
 from db.query_attachments import CARRIED, UPLOAD_COLUMNS, as_upload
@@ -236,12 +236,13 @@ def allowed(database: Database, asks: Iterable[Ask]) -> set[Ask]:
     """Those of the files that may be sent by whoever wants to: one's own, one that a message
     carries which one may read, and for a backend any of its tenant. Their rows are locked."""
     wanted = list(dict.fromkeys(asks))
+    lock = " ORDER BY pk FOR UPDATE" if is_postgres(database) else ""
     found = {
         id: (pk, tenant, owner_key)
         for id, pk, tenant, owner_key in fetch_many(
             database,
             "SELECT id, pk, tenant, owner_key FROM attachments"
-            " WHERE id IN ({values}) AND state = 'ready'",
+            f" WHERE id IN ({{values}}) AND state = 'ready'{lock}",
             sorted({id for _, _, id in wanted}),
         )
     }
@@ -286,6 +287,20 @@ def link(database: Database, pairs: list[tuple[str, str]]) -> None:
         f"UPDATE attachments SET expires_at = NULL WHERE id IN ({marks(len(ids))})",
         ids,
     )
+
+
+def carry(database: Database, tenant: str, messages: Iterable[tuple[str, str, str | None]]) -> None:
+    """Have messages that came with a whole conversation, `(id, type, body)`, carry those of their
+    files that the tenant has."""
+    named = [
+        (id, file)
+        for id, kind, body in messages
+        if body is not None
+        for file in attachment_ids(kind, ujson.loads(body))
+    ]
+    anybody = make_key(tenant, "anybody")
+    good = allowed(database, ((anybody, False, file) for _, file in named))
+    link(database, [(id, file) for id, file in named if (anybody, False, file) in good])
 
 
 def unlink(database: Database, messages: list[int], now: int) -> None:

@@ -13,6 +13,7 @@ from anmei.ids import tenant_of
 from db import shapes
 from db.batch import Batch, Place
 from db.link import execute, fetch, fetch_many, insert_many
+from db.write_attachments import carry
 from db.write_people import make_users
 
 #: What stands before the role of somebody who is in as soon as the conversation is whole.
@@ -102,10 +103,14 @@ def messages(batch: Batch, command: ImportMessages) -> Outcome:
     place = _open(batch, command.conversation_key)
     named = [row["id"] for row in command.messages] + [one.message_id for one in command.reactions]
     known = _known(batch, place, named)
-    rows = [
-        (*map(row.get, _COLUMNS), place.pk) for row in command.messages if row["id"] not in known
-    ]
+    new = [row for row in command.messages if row["id"] not in known]
+    rows = [(*map(row.get, _COLUMNS), place.pk) for row in new]
     insert_many(batch.database, _MESSAGES, rows)
+    carry(
+        batch.database,
+        place.tenant,
+        ((row["id"], row["message_type"], row.get("body")) for row in new),
+    )
     if command.reactions:
         known = _known(batch, place, named)
         insert_many(

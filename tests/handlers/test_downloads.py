@@ -167,3 +167,34 @@ async def test_a_message_carries_only_what_its_sender_may_have(as_) -> None:
     body = {**file_body(mine), "sender_id": "fay", "client_msg_id": "once"}
     assert (await shop.post(f"{other}/messages", body)).status == 201
     assert (await shop.post(f"{other}/messages", body)).status == 200
+
+
+async def test_a_recalled_message_takes_its_file_with_it_unless_another_carries_it(as_) -> None:
+    ida, jim, kay = as_("ida"), as_("jim"), as_("kay")
+    room = await make_room(ida, "undo", "jim")
+    await make_room(jim, "beyond", "kay")
+    path = await upload(ida, b"secret")
+    first = (await ida.post(f"{room}/messages", file_body(path))).body["id"]
+    passed = await jim.post(f"/api/v1/messages/{first}/forward", {"conversation_ids": ["beyond"]})
+    assert passed.status in (200, 201), passed
+    second = passed.body["messages"][0]["id"]
+    for client, message in ((ida, first), (jim, second)):
+        assert (await kay.get(path)).body == b"secret"
+        assert (await client.post(f"/api/v1/messages/{message}/recall", {})).status == 200
+        assert ((await kay.get(path)).status == 200) is (message == first)
+    for client in (ida, jim, kay):
+        check_error(await client.get(path), 404, "not_found")
+    check_error(await ida.post(f"{room}/messages", file_body(path)), 404, "not_found")
+
+
+async def test_whoever_has_it_in_the_inbox_may_have_it_until_it_is_taken_out(as_) -> None:
+    lea, mia = as_("lea"), as_("mia")
+    shop = as_("shop", roles=["service"])
+    path = await upload(shop, b"invoice")
+    body = {**file_body(path), "recipient_ids": ["lea"]}
+    sent = await shop.post("/api/v1/messages", body)
+    assert sent.status == 201, sent
+    assert (await lea.get(path)).body == b"invoice"
+    check_error(await mia.get(path), 404, "not_found")
+    assert (await lea.delete(f"/api/v1/inbox/{sent.body['message_id']}")).status == 200
+    check_error(await lea.get(path), 404, "not_found")
