@@ -96,6 +96,25 @@ def search(
     }
 
 
+def visible_message(database: Database, user_key: str, message_id: str) -> int | None:
+    """The primary key of a message that this user may read, in a conversation or in the inbox."""
+    rows = fetch(
+        database,
+        "SELECT m.pk FROM messages AS m WHERE m.id = %s AND ("
+        "EXISTS (SELECT 1 FROM participants AS p WHERE p.conversation = m.conversation"
+        " AND p.user_key = %s AND p.active = TRUE)"
+        " OR EXISTS (SELECT 1 FROM message_recipients AS r WHERE r.message = m.pk"
+        " AND r.recipient_key = %s))",
+        (message_id, user_key, user_key),
+    )
+    return int(rows[0][0]) if rows else None
+
+
+def found_messages(database: Database, pks: list[int]) -> list[dict[str, Any]]:
+    """The messages of these primary keys, the newest first, long ones cut."""
+    return [_shown(row) for row in _messages(database, pks)]
+
+
 class _Finder:
     """The candidates of one search, by their primary keys, the newest first."""
 
@@ -226,10 +245,13 @@ def _compare(row: Row, wanted: Wanted) -> list[Span] | None:
 
 
 def _result(row: Row, spans: list[Span]) -> dict[str, Any]:
-    conversation_id = None if row[1] is None else id_of(row[1])
-    message = shapes.message(row[3:], conversation_id)
     line = snippet(searchable(row[_CONTENT], row[_BODY]), spans)
+    return {"message": _shown(row), "snippet": line}
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    message = shapes.message(row[3:], None if row[1] is None else id_of(row[1]))
     if len(message["content"]) > MAX_CONTENT:
         message["content"] = message["content"][:MAX_CONTENT]
         message["content_truncated"] = True
-    return {"message": message, "snippet": line}
+    return message

@@ -142,6 +142,11 @@ class ApiHandler(Answers):
         future = cast("Future[T]", self.services.store.read(query, *args))
         return await asyncio.wrap_future(future)
 
+    async def write_aside(self, work: Callable[..., T], *args: Any) -> T:
+        """`work(database, *args)` in a transaction beside those of messages; see `Store.aside`."""
+        future = cast("Future[T]", self.services.store.aside(work, *args))
+        return await asyncio.wrap_future(future)
+
     async def commit(self, command: Command) -> dict[str, Any]:
         """The reply to `command` once it is committed; its error is raised."""
         return await self.services.archive.ask(command, WRITE_TIMEOUT)

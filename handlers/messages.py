@@ -15,6 +15,7 @@ from anmei.frames import MAX_MESSAGE_IDS, ClientId, Id, Limit, Mentions, Message
 from anmei.ids import make_key, new_id
 from db import queries
 from handlers.conversations import ConversationHandler, Viewer
+from handlers.templates import TemplateUse, content_of
 
 MAX_NAME_LENGTH = 128
 
@@ -22,7 +23,9 @@ MAX_NAME_LENGTH = 128
 class NewMessage(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST …/messages`: the data of `send_message`, and whom a service speaks for."""
 
-    content: str
+    content: str | None = None
+    #: In place of `content`, from a service.
+    template: TemplateUse | None = None
     conversation_id: Id | None = None
     client_msg_id: ClientId | None = None
     message_type: MessageType = "text"
@@ -68,7 +71,8 @@ class MessageHandler(ConversationHandler):
         """Sends what the body says; whether it is new, and the message as it is stored."""
         body = self.body(NewMessage)
         self.check_same(id, body.conversation_id)
-        check_content(body.content, self.services.settings.limit_content_bytes)
+        content = await content_of(self, body.content, body.template)
+        check_content(content, self.services.settings.limit_content_bytes)
         metadata = check_metadata(body.extra_metadata)
         client_msg_id = self._client_msg_id(body)
         sender_id, sender_name = self._sender(body)
@@ -82,7 +86,7 @@ class MessageHandler(ConversationHandler):
                 sender_type=body.sender_type or "chat",
                 message_id=new_id("msg"),
                 client_msg_id=client_msg_id,
-                content=body.content,
+                content=content,
                 created_at=now_ms(),
                 message_type=body.message_type,
                 reply_to=body.reply_to,

@@ -1,7 +1,7 @@
 """Search over HTTP, on both databases: who finds what, and what is refused."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +13,6 @@ from handlers.search import SearchQueue
 from tests.handlers.api_routes import check_error
 from tests.support.http import Answer, Http
 from tests.support.process import AnmeiProcess
-from tests.support.servers import Postgres
 
 BAD = (
     {},
@@ -34,17 +33,9 @@ BAD = (
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres: Postgres
-) -> Iterator[AnmeiProcess]:
-    """One for all tests, who keep apart by their users and conversations."""
-    env = {"ANMEI_SEARCH_INTERVAL": "20"}
-    if request.param == "postgres":
-        env["DATABASE_URL"] = postgres.create_database()
-    node = AnmeiProcess(tmp_path_factory.mktemp("search"), env)
-    yield node.start()
-    node.close()
+@pytest.fixture
+def server(shared_server: AnmeiProcess) -> AnmeiProcess:
+    return shared_server
 
 
 async def look(http: Http, **parameters: Any) -> Answer:

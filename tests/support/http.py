@@ -71,6 +71,9 @@ class Http:
     async def get(self, path: str, **kwargs: Any) -> Answer:
         return await self.request("GET", path, **kwargs)
 
+    async def put(self, path: str, body: object = None, **kwargs: Any) -> Answer:
+        return await self.request("PUT", path, body, **kwargs)
+
     async def post(self, path: str, body: object = None, **kwargs: Any) -> Answer:
         return await self.request("POST", path, body, **kwargs)
 
