@@ -59,6 +59,8 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/conversations/{ID}/export", exports.Export),
     (f"{V1}/conversations/{ID}/read", messages.ReadMark),
     (f"{V1}/conversations/{ID}/pins", changes.Pins),
+    # Before what takes any id.
+    (f"{V1}/messages/search", search.Search),
     (f"{V1}/messages/{ID}", changes.Message),
     (f"{V1}/messages/{ID}/recall", changes.Recall),
     (f"{V1}/messages/{ID}/forward", changes.ForwardTo),
@@ -67,7 +69,6 @@ TABLE: tuple[tuple[str, type[RequestHandler]], ...] = (
     (f"{V1}/messages/{ID}/pin", changes.Pin),
     (f"{V1}/audit", audit.Audit),
     (f"{V1}/chat/{ID}/send", messages.ChatSend),
-    (f"{V1}/messages/search", search.Search),
     (f"{V1}/messages/{ID}/tags", tags.MessageTags),
     (f"{V1}/messages/{ID}/tags/{ID}", tags.MessageTag),
     (f"{V1}/conversations/{ID}/tags", tags.ConversationTags),
