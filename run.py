@@ -169,7 +169,7 @@ async def serve(
             router=router,
             keyring=keyring,
             revocations=revocations,
-            flusher=Flusher(loop, counters),
+            flusher=Flusher(loop, counters, settings.write_rate, settings.write_delay / 1000),
             heartbeat=heartbeat,
             request_limit=request_limit,
             files=files,

@@ -1,12 +1,12 @@
 """A device: one live connection of one user, and what waits to be sent to it."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from actors.counters import Counters
 from actors.flusher import Flusher
+from actors.held import Held
 from actors.transport import Transport
 from anmei.close_codes import CloseCode
 from anmei.event import Event
@@ -19,18 +19,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 20.0  # seconds that a replay waits for a peer that takes nothing
-
-
-class Held:
-    """Events of one conversation, with their `change_seq`, that wait behind its replay."""
-
-    __slots__ = ("bytes", "events", "overflown")
-
-    def __init__(self) -> None:
-        self.events: deque[tuple[int, Event]] = deque()
-        self.bytes = 0
-        #: Set when the bound was reached: the events were let go, and the replay reads on instead.
-        self.overflown = False
+MOST_PACED = 16_384  # bytes, past which what waits for a device's turn goes at once
 
 
 class Acked:
@@ -61,8 +50,6 @@ class Device:
         "_held_bytes",
         "_limit",
         "_oversize",
-        "_pending",
-        "_queued",
         "_rooms",
         "_scheduled",
         "_send",
@@ -77,16 +64,22 @@ class Device:
         "expiry_told",
         "held",
         "meanwhile",
+        "most_paced",
         "next_ping",
         "only",
+        "parked",
+        "pending",
         "pinged_at",
         "preference_place",
         "principal",
+        "queued",
         "ready",
         "replaying",
         "sync_requested",
         "task",
         "transport",
+        "turn",
+        "urgent",
         "viewing",
     )
 
@@ -142,12 +135,18 @@ class Device:
         self.pinged_at = 0.0
         self.expiry_told = False
 
+        #: For the flusher (see Flushable). More would look as if the peer read too slowly.
+        self.pending: list[bytes] = []
+        self.queued = 0
+        self.most_paced = min(MOST_PACED, limit >> 2)
+        self.turn = 0
+        self.parked = 0
+        self.urgent = False
+
         self._limit = limit
         self._deflate = deflate
         self._flusher = flusher
         self._counters = counters
-        self._pending: list[bytes] = []
-        self._queued = 0
         # What the one frame takes that was let through although it is larger than the limit.
         self._oversize = 0
         self._held_bytes = 0
@@ -171,11 +170,6 @@ class Device:
     @property
     def closed(self) -> bool:
         return self._closed
-
-    @property
-    def queued(self) -> int:
-        """Bytes that wait here or in the transport, as of the last flush or push."""
-        return self._queued
 
     def deliver(self, conversation_key: str, change_seq: int, event: Event) -> None:
         """A numbered event of a conversation, from its sequencer."""
@@ -248,33 +242,56 @@ class Device:
         """Queues what must arrive, or ends the connection where too much waits already."""
         frame = event.deflated if self._deflate else event.frame
         size = len(frame)
-        if self._queued + size > self._limit and not self._make_room(size):
-            return
-        self._queued += size
-        self._pending.append(frame)
+        if self.queued + size > self.most_paced:
+            if self.queued + size > self._limit and not self._make_room(size):
+                return
+            if self.parked:
+                self.hurry()
+        self.queued += size
+        self.pending.append(frame)
         self._counters.deliveries += 1
         if not self._scheduled:
             self._scheduled = True
             self._flusher.add(self)
 
+    def push_now(self, event: Event) -> None:
+        """`push` for what somebody waits for, such as an answer: it waits for no turn of its own."""
+        self.push(event)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """What waits is sent at the end of the tick."""
+        if self.pending:
+            self.urgent = True
+            if self.parked:
+                self.parked = 0
+                self._flusher.add(self)
+
     def push_if_room(self, event: Event) -> None:
         """Queues what may be lost (typing, presence), while the queue is not half full."""
-        if self._queued > self._limit >> 1:
+        if self.queued > self._limit >> 1:
             self._counters.shed += 1
         else:
             self.push(event)
 
     def flush(self) -> None:
-        pending = self._pending
-        self._scheduled = False
+        pending = self.pending
+        self._scheduled = self.urgent = False
+        self.parked = 0
         if pending:
             data = pending[0] if len(pending) == 1 else b"".join(pending)
             pending.clear()
-            self._queued = self._send(data)
+            send = self._send  # a slot that is called where it is looked up is slow
+            self.queued = send(data)
+
+    def ping(self) -> None:
+        """Asks the peer for a sign of life, behind what waits."""
+        self.flush()
+        self.transport.ping()
 
     def drained(self) -> None:
         """The transport has nothing left to send."""
-        self._queued = sum(map(len, self._pending))
+        self.queued = sum(map(len, self.pending))
         rooms, self._rooms = self._rooms, []
         for room in rooms:
             if not room.done():
@@ -282,8 +299,8 @@ class Device:
 
     async def room(self) -> None:
         """Waits until less than half of the queue is taken: what a replay does between events."""
-        while self._queued > self._limit >> 1 and not self._closed:
-            if self._pending:
+        while self.queued > self._limit >> 1 and not self._closed:
+            if self.pending:
                 self.flush()
                 continue
             room = asyncio.get_running_loop().create_future()
@@ -309,16 +326,17 @@ class Device:
             "reconnect": code.reconnect,
             "retry_after_ms": retry_after_ms,
         }
-        self._pending.append(Event.of("disconnect", data).frame)
+        self.pending.append(Event.of("disconnect", data).frame)
         self.flush()
-        self._limit = -1  # nothing is queued behind a close
+        self._limit = self.most_paced = -1  # nothing is queued behind a close
         self.transport.close(int(code), reason)
 
     def ended(self) -> None:
         """The connection is gone: whoever waits for room goes on, and finds it closed."""
         self._closed = True
-        self._limit = -1
-        self._pending.clear()
+        self._limit = self.most_paced = -1
+        self.parked = 0
+        self.pending.clear()
         self.held = None
         if self.ready is not None and not self.ready.done():
             self.ready.set_result(None)  # whoever waits for the welcome goes on, and finds it over
@@ -344,15 +362,15 @@ class Device:
         if self._closed:
             return False
         self.flush()
-        if not self._queued:
+        if not self.queued:
             # One frame that is larger than the limit does not make the next one too much.
             self._oversize = size if size > self._limit else 0
             return True
-        if self._queued + size <= self._limit + self._oversize:
+        if self.queued + size <= self._limit + self._oversize:
             return True
         # Nobody reads: what waits is given up, since the client syncs when it comes back.
-        self._pending.clear()
-        waiting = self._queued + size
+        self.pending.clear()
+        waiting = self.queued + size
         self.close(CloseCode.TOO_SLOW, f"{waiting} bytes were waiting; at most {self._limit} may")
         return False
 
@@ -363,16 +381,19 @@ def fan_out(devices: Iterable[Device], conversation_key: str, change_seq: int, e
     frame = event.frame
     size = len(frame)
     count = 0
+    added: list[Device] = []
     for device in devices:
         if device.held is None and device.attached and not device._deflate:
-            queued = device._queued + size
-            if queued <= device._limit:
-                device._queued = queued
-                device._pending.append(frame)
+            queued = device.queued + size
+            if queued <= device.most_paced:
+                device.queued = queued
+                device.pending.append(frame)
                 count += 1
                 if not device._scheduled:
                     device._scheduled = True
-                    device._flusher.add(device)
+                    added.append(device)
                 continue
         device.deliver(conversation_key, change_seq, event)
+    if added:
+        added[0]._flusher.add_all(added)
     return count

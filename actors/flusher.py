@@ -1,42 +1,145 @@
-"""One flush a device and loop tick: what a tick brings to a device leaves in one send."""
+"""When devices are sent to: at the end of a loop tick, and the busy ones a few times a second.
+
+One `send` costs the kernel more than everything else that a delivery takes, so what comes for one
+device close together leaves in one. What a tick brings always does. A device that is sent to often
+is paced besides (docs/decisions/0009-write-pacing.md): what comes for it waits a moment for what
+comes next. A device that is sent to seldom is never kept waiting.
+"""
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Protocol
 
 from actors.counters import Counters
+
+SLOTS = 10  # that the longest wait is divided into; those of a slot are flushed together
+BURST = 10  # sends to a device at once, before it is paced
 
 log = logging.getLogger("anmei.flusher")
 
 
 class Flushable(Protocol):
+    #: What it has to send, and how many bytes wait here or behind `flush`.
+    pending: list[bytes]
+    queued: int
+    #: With more than this it is not kept waiting.
+    most_paced: int
+    #: The slot from which it may be sent to; kept by the flusher.
+    turn: int
+    #: The slot in which it is flushed, for one that is kept waiting. Otherwise 0: `flush` sets it.
+    parked: int
+    #: Whether it is flushed at the end of the tick, its turn or not. `flush` sets it to False.
+    urgent: bool
+
     def flush(self) -> None:
         """Sends what waits; never raises."""
 
 
 class Flusher:
-    """Remembers who has something to send and flushes them all at the end of the tick."""
+    """Remembers who has something to send, and flushes them.
 
-    __slots__ = ("_counters", "_loop", "_waiting")
+    A device may be sent to `rate` times a second, and BURST times at once (GCRA: one number a
+    device). What comes for it sooner waits for its turn, `delay` seconds at most. With a rate or a
+    delay of 0 nobody waits. Time is counted in slots, and one timer serves all who wait.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters) -> None:
+    __slots__ = (
+        "_counters", "_interval", "_loop", "_parked", "_per_second", "_slack", "_timer", "_waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        counters: Counters,
+        rate: float = 0,
+        delay: float = 0,
+    ) -> None:
         self._loop = loop
         self._counters = counters
         self._waiting: list[Flushable] = []
+        self._parked: dict[int, list[Flushable]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._per_second = SLOTS / delay if delay else 1.0
+        # In slots. With an interval of 0 every turn has come.
+        self._interval = max(1, round(self._per_second / rate)) if rate and delay else 0
+        self._slack = (BURST - 1) * self._interval
 
     def add(self, device: Flushable) -> None:
-        """`device` is flushed before the next tick; it adds itself once a tick."""
+        """`device` has something to send: it adds itself once until it is flushed."""
         if not self._waiting:
             self._loop.call_soon(self._flush)
         self._waiting.append(device)
 
+    def add_all(self, devices: Iterable[Flushable]) -> None:
+        """`add` for several."""
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting += devices
+
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        self._counters.flushes += len(waiting)
+        slot = self._slot()
+        interval, least, latest = self._interval, slot - self._slack, slot + SLOTS
+        kept = until = 0
+        others: list[Flushable] = []
         for device in waiting:
+            turn = device.turn
+            if turn > slot:
+                if not device.urgent and device.queued <= device.most_paced:
+                    if turn > latest:
+                        turn = latest
+                    if turn != until:  # seldom: whoever was sent to together waits together
+                        others, until = self._those_until(turn), turn
+                    device.parked = turn
+                    others.append(device)
+                    kept += 1
+                    continue
+                turn = slot
+            elif turn < least:
+                turn = least
+            device.turn = turn + interval
             try:
                 device.flush()
             except Exception:
                 # A flush does not raise; if one does, it must not cost the others theirs.
                 log.exception("a flush failed")
                 self._counters.crashes += 1
+        self._counters.flushes += len(waiting) - kept
+
+    def _slot(self) -> int:
+        """The slot that it is now. The loop calls what is due a hair early."""
+        return int(self._loop.time() * self._per_second + 0.01)
+
+    def _those_until(self, slot: int) -> list[Flushable]:
+        """Those who are kept waiting until then."""
+        those = self._parked.get(slot)
+        if those is None:
+            those = self._parked[slot] = []
+            self._set_timer()
+        return those
+
+    def _set_timer(self) -> None:
+        """For the first slot that somebody waits for."""
+        when = min(self._parked) / self._per_second
+        if self._timer is not None:
+            if self._timer.when() <= when:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        slot = self._slot()
+        for number in sorted(number for number in self._parked if number <= slot):
+            for device in self._parked.pop(number):
+                # One that was flushed meanwhile may wait for a later slot, or for none.
+                if device.parked == number:
+                    if len(device.pending) > 1:
+                        device.urgent = True
+                    else:
+                        device.turn = 0  # nothing has joined it: for a while it is not kept waiting
+                    self._waiting.append(device)
+        if self._parked:
+            self._set_timer()
+        self._flush()

@@ -68,7 +68,7 @@ class Heartbeat:
         if now >= device.next_ping:
             device.next_ping = now + self._interval
             device.pinged_at = now
-            device.transport.ping()
+            device.ping()
         left = device.principal.expires_at - wall
         if left <= -self._leeway:
             device.close(CloseCode.TOKEN_EXPIRED)

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from actors.counters import Counters
-from actors.device import Device, Held
+from actors.device import Device
+from actors.held import Held
 from anmei.event import Event
 from anmei.frames import Sync
 from anmei.ids import id_of, make_key
@@ -170,7 +171,7 @@ class Replay:
                 if taken is not None and taken[0] > span.place:
                     span.whole, event = taken
                     span.place = span.whole
-                    device.push(event)
+                    device.push_now(event)
                     span.count += 1
             if not device.holds(key, span.held):
                 return
@@ -198,7 +199,7 @@ class Replay:
                 seq = data["seq"]
                 type = message_event(seq, seq if seq in span.sent else span.whole, type)
                 span.sent.add(seq)
-            device.push(Event.of(type, {**data, "resent": True} if self._resent else data))
+            device.push_now(Event.of(type, {**data, "resent": True} if self._resent else data))
             span.place = number
             span.count += 1
         self._counters.replayed += span.count - before

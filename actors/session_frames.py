@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ping(user: "UserActor", device: Device, id: str | None, data: bytes) -> None:
-    device.push(Event(encode_pong(id, data)))
+    device.push_now(Event(encode_pong(id, data)))
 
 
 def typing(user: "UserActor", device: Device, id: str | None, data: frames.Typing) -> None:

@@ -79,7 +79,7 @@ async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
         raise
     finally:
         device.replaying = False
-    device.push(complete(report, preferences))
+    device.push_now(complete(report, preferences))
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

@@ -180,15 +180,15 @@ class UserActor(Actor[tuple[Device, Frame]]):
 
     def acknowledge(self, device: Device, id: str | None, data: dict[str, Any]) -> None:
         if id is not None:
-            device.push(Event(encode_ack(id, data)))
+            device.push_now(Event(encode_ack(id, data)))
 
     def refuse(self, device: Device, id: str | None, error: AnmeiError) -> None:
         self.router.counters.errors[error.code.code] += 1
-        device.push(Event(encode_error(id, error)))
+        device.push_now(Event(encode_error(id, error)))
 
 
 def refreshed(device: Device, id: str | None) -> None:
     """Answers a `refresh_token` that the door has verified."""
     if id is not None:
         expires_at = to_wire(device.principal.expires_at * 1000)
-        device.push(Event(encode_ack(id, {"expires_at": expires_at})))
+        device.push_now(Event(encode_ack(id, {"expires_at": expires_at})))

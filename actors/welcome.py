@@ -90,7 +90,7 @@ class Welcome:
             if sequencer is not None and sequencer.mark < place.change_seq:
                 await sequencer.reached(place.change_seq)
         router.arrived(device)
-        device.push(Event.of("connection_established", self._established(view)))
+        device.push_now(Event.of("connection_established", self._established(view)))
         if self._client_resumes:
             device.sync_requested = asyncio.get_running_loop().create_future()
         self._listen()
@@ -135,7 +135,7 @@ class Welcome:
         joined = {}
         for key, change in device.meanwhile.items():
             if isinstance(change, Event):
-                device.push(change)
+                device.push_now(change)
             elif key not in places:
                 joined[key] = change - 1
         device.meanwhile.clear()
@@ -156,7 +156,7 @@ class Welcome:
             if (reported is not None and key in reported)
             or ((reported is None or is_inbox(key)) and (line["count"] or line["reset"]))
         }
-        device.push(complete(shown, preferences))
+        device.push_now(complete(shown, preferences))
 
     def _status(self, view: queries.AttachView) -> str:
         user = self._router.users.get(self._device.principal.key)

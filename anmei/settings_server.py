@@ -221,6 +221,26 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         about("ANMEI_COMPRESSION", "", "Whether permessage-deflate is offered to clients."),
     ] = False
+    write_rate: Annotated[
+        int,
+        about(
+            "ANMEI_WRITE_RATE",
+            "writes/s",
+            "How often a device is sent to without a wait; what comes for it more often leaves "
+            "together, except with answers to its own frames. 0: nothing waits.",
+            ge=0,
+        ),
+    ] = 25
+    write_delay: Annotated[
+        int,
+        about(
+            "ANMEI_WRITE_DELAY",
+            "ms",
+            "The longest that something waits for more to leave with; 0: nothing waits.",
+            ge=0,
+            le=1_000,
+        ),
+    ] = 25
 
     # The process
     gc_threshold: Annotated[

@@ -148,6 +148,10 @@ class ChatSocket(Answers, WebSocketHandler):
     def on_binary(self) -> None:
         self.send_away(CloseCode.PROTOCOL_ERROR, "binary frames have no meaning here: send text")
 
+    def on_control(self) -> None:
+        if self._device is not None:
+            self._device.flush()
+
     def on_drain(self) -> None:
         if self._device is not None:
             self._device.drained()
@@ -284,7 +288,7 @@ class ChatSocket(Answers, WebSocketHandler):
 
     def _answer_error(self, device: Device, frame_id: str | None, error: AnmeiError) -> None:
         self._services.counters.errors[error.code.code] += 1
-        device.push(Event(encode_error(frame_id, error)))
+        device.push_now(Event(encode_error(frame_id, error)))
 
     def _turn_away(self, error: AnmeiError) -> None:
         """Ends the connection of somebody who may not come in, or not like this."""

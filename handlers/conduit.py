@@ -32,7 +32,11 @@ class Conduit(Protocol):
         """Begins to read."""
 
     def write(self, data: bytes) -> int:
-        """Sends `data` behind what waits. Returns the bytes that wait now; 0 once it is closed."""
+        """Sends `data` behind what waits. Returns the bytes that wait now; 0 once it is closed, or
+        behind `write_last`."""
+
+    def write_last(self, data: bytes) -> None:
+        """`write`, after which nothing more is taken."""
 
     def pause(self) -> None:
         """Stops reading."""

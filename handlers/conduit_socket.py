@@ -23,14 +23,17 @@ MOST_JOINED = 262_144
 class SocketConduit:
     """The socket of `stream`, taken over."""
 
-    __slots__ = ("_closed", "_loop", "_owner", "_paused", "_queue", "_socket", "waiting")
+    __slots__ = (
+        "_closed", "_loop", "_owner", "_paused", "_queue", "_sealed", "_send", "_socket", "waiting",
+    )  # fmt: skip
 
     def __init__(self, stream: IOStream) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket = stream.socket
+        self._send = self._socket.send
         self._owner: Owner | None = None
         self._queue: deque[bytes | memoryview] = deque()
-        self._closed = stream.closed()
+        self._closed = self._sealed = stream.closed()
         self._paused = True
         self.waiting = 0
         if not self._closed:
@@ -51,14 +54,15 @@ class SocketConduit:
             self.resume()
 
     def write(self, data: bytes) -> int:
+        if self._sealed:
+            return 0
         if self.waiting:
             self._queue.append(data)
             self.waiting += len(data)
             return self.waiting
-        if self._closed:
-            return 0
+        send = self._send  # see Device.flush
         try:
-            sent = self._socket.send(data)
+            sent = send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -71,6 +75,10 @@ class SocketConduit:
             self.waiting = rest
             self._loop.add_writer(self._socket, self._on_writable)
         return rest
+
+    def write_last(self, data: bytes) -> None:
+        self.write(data)
+        self._sealed = True
 
     def pause(self) -> None:
         if not self._paused:
@@ -95,7 +103,7 @@ class SocketConduit:
         self.pause()
         if self.waiting:
             self._loop.remove_writer(self._socket)
-        self._closed = True
+        self._closed = self._sealed = True
         self._queue.clear()
         self.waiting = 0
         self._socket.close()
@@ -126,7 +134,7 @@ class SocketConduit:
             if len(queue) > 1 and len(data) < MOST_JOINED:
                 data = self._joined()
             try:
-                sent = self._socket.send(data)
+                sent = self._send(data)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:

@@ -21,6 +21,7 @@ class StreamConduit:
         self._reading: asyncio.Task[None] | None = None
         self._may_read = asyncio.Event()
         self._may_read.set()
+        self._sealed = False
 
     @property
     def waiting(self) -> int:
@@ -36,7 +37,7 @@ class StreamConduit:
             self._reading = self._loop.create_task(self._read())
 
     def write(self, data: bytes) -> int:
-        if self._stream.closed():
+        if self._sealed or self._stream.closed():
             return 0
         try:
             written = self._stream.write(data)
@@ -47,6 +48,10 @@ class StreamConduit:
             return 0
         written.add_done_callback(self._on_written)
         return self.waiting
+
+    def write_last(self, data: bytes) -> None:
+        self.write(data)
+        self._sealed = True
 
     def pause(self) -> None:
         self._may_read.clear()

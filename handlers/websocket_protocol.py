@@ -66,6 +66,7 @@ class Link(WebSocketProtocol):
         self._peer_code = wire.ABNORMAL
         self._peer_reason = ""
         self._conduit: Conduit | None = None
+        self.send = _nowhere
         self._parser: FrameParser | None = None
         # Our close frame is out: nothing more is sent, and messages are ignored.
         self._closing = False
@@ -83,10 +84,10 @@ class Link(WebSocketProtocol):
 
     # The Transport methods.
 
-    def send(self, data: bytes) -> int:
-        """Send whole frames, behind what waits. Returns the bytes that wait now. Never waits or
-        raises; does nothing after `close`."""
-        return 0 if self._closing or self._conduit is None else self._conduit.write(data)
+    #: Send whole frames, behind what waits. Returns the bytes that wait now. Never waits or raises;
+    #: does nothing after `close`. It is the conduit's own: a call between would be paid for by
+    #: every delivery.
+    send: Callable[[bytes], int]
 
     def buffered(self) -> int:
         """Bytes accepted and not yet taken by the kernel."""
@@ -104,7 +105,8 @@ class Link(WebSocketProtocol):
         frame = wire.close_frame(self.sent_code, reason or "")
         self._closing = True
         self._set_deadline()
-        self._write(frame)
+        if self._conduit is not None:
+            self._conduit.write_last(frame)
 
     def heard_at(self) -> float:
         return self._heard_at
@@ -135,6 +137,7 @@ class Link(WebSocketProtocol):
         except StreamClosedError:
             pass
         conduit = self._conduit = open_conduit(stream)
+        self.send = conduit.write
         try:
             opened = handler.open(*handler.open_args, **handler.open_kwargs)
             if opened is not None:
@@ -254,19 +257,22 @@ class Link(WebSocketProtocol):
     def _on_close_frame(self, payload: bytes) -> None:
         self._peer_code, self._peer_reason = wire.read_close(payload)
         if not self._closing:
+            self._flush()
             self._closing = True
             if payload:
                 self.sent_code = self._peer_code
-            self._write(wire.close_frame(self.sent_code))
+            if self._conduit is not None:
+                self._conduit.write_last(wire.close_frame(self.sent_code))
         self._end(self._drop)
 
     def _refuse(self, code: int, reason: str) -> None:
         """Close of our own accord."""
         if self._closing:
             return
+        self._flush()
         if self._farewell is not None:
             try:
-                self._write(self._farewell(code, reason))
+                self.send(self._farewell(code, reason))
             except Exception:
                 log.exception("no farewell for close code %d", code)
         self.close(code, reason)
@@ -327,16 +333,22 @@ class Link(WebSocketProtocol):
 
     # Writing.
 
-    def _write(self, data: bytes) -> int:
-        return self._conduit.write(data) if self._conduit is not None else 0
-
     def _pong(self, payload: bytes) -> None:
         # A peer that pings faster than it reads must not fill our memory with pongs; RFC 6455,
         # 5.5.3, lets us answer only the latest of several pings.
         if self._pong_waits:
             self._next_pong = payload
-        elif self._write(wire.pong_frame(payload)):
+            return
+        self._flush()
+        if self.send(wire.pong_frame(payload)):
             self._pong_waits = True
+
+    def _flush(self) -> None:
+        """Before a frame of our own: what the sink keeps back comes first."""
+        try:
+            self._sink.on_control()
+        except Exception:
+            log.exception("a flush failed")
 
     # What Tornado's handler asks of its protocol besides.
 
@@ -372,6 +384,10 @@ class Link(WebSocketProtocol):
 
     def _process_server_headers(self, key: Any, headers: Any) -> None:
         raise NotImplementedError("only for Tornado's client")
+
+
+def _nowhere(data: bytes) -> int:
+    return 0
 
 
 def _error_of(future: "asyncio.Future[None]") -> BaseException | None:

@@ -16,6 +16,10 @@ class Sink(Protocol):
     def on_binary(self) -> None:
         """A binary message, which no client of Anmei's protocol sends."""
 
+    def on_control(self) -> None:
+        """The link is about to send a control frame of its own: whatever the sink keeps back to
+        send it together with more goes first."""
+
     def on_drain(self) -> None:
         """Bytes had to wait, and now none do."""
 

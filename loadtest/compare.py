@@ -1,5 +1,7 @@
 """Compare: this server beside its peers, and each line of the budget: holds or does not hold.
 
+A line without a limit is there to be seen, and is only shown.
+
 Every measure that is a ratio is taken three times, the servers in turn, and the medians count.
 Takes less than ten minutes on two cores. Ends with status 1 when a line does not hold.
 """
@@ -11,7 +13,7 @@ from collections.abc import Callable
 
 from loadtest import echo, fanout, fleet, floor, idle, ingest, storm
 from loadtest.api import ApiError
-from loadtest.budget import BUDGET, Measured
+from loadtest.budget import BUDGET, SHOWN, Measured
 from loadtest.device import SwarmError
 from loadtest.progress import Progress
 from loadtest.report import Report, Row
@@ -27,6 +29,10 @@ COLUMNS = {
 }
 
 PAIR = ("anmei", "socketio")
+#: Of the fan-out at a fixed pace: characters of a message, and messages/s. The second pace is one
+#: that every server which is measured so can keep up with 5,000 devices.
+BYTES, RATE, STEADY_RATE = 240, 100, 15
+#: Of the others.
 MESSAGE_BYTES = 120
 BURST = 10
 CLIENT_LIMIT = 0.95
@@ -44,7 +50,8 @@ class Comparison:
     def run(self) -> None:
         """All parts; one that fails is said and left out."""
         for part in (
-            *(self._floor, self._fanout, self._bursts, self._large, self._floor),
+            *(self._floor, self._fanout, self._lockstep, self._bursts),
+            *(self._large, self._steady, self._floor),
             *(self._echo, self._idle, self._ingest, self._storm),
         ):
             began = time.monotonic()
@@ -64,9 +71,15 @@ class Comparison:
 
     def _fanout(self) -> None:
         def one(name: str) -> Row:
-            return fanout.measure(name, 1_000, 200, MESSAGE_BYTES, 0, self._progress)
+            return fanout.measure(name, 1_000, 200, BYTES, RATE, self._progress)
 
         self._beside("fanout", fanout.COLUMNS, fleet.NAMES, one, "cpu_us")
+
+    def _lockstep(self) -> None:
+        def one(name: str) -> Row:
+            return fanout.measure(name, 1_000, 200, MESSAGE_BYTES, 0, self._progress)
+
+        self._beside("lockstep", fanout.COLUMNS, fleet.NAMES, one, "cpu_us")
 
     def _bursts(self) -> None:
         def one(name: str) -> Row:
@@ -76,9 +89,15 @@ class Comparison:
 
     def _large(self) -> None:
         def one(name: str) -> Row:
-            return fanout.measure(name, 5_000, 100, MESSAGE_BYTES, 0, self._progress)
+            return fanout.measure(name, 5_000, 100, BYTES, RATE, self._progress)
 
         self._beside("large", fanout.COLUMNS, PAIR, one, "cpu_us")
+
+    def _steady(self) -> None:
+        def one(name: str) -> Row:
+            return fanout.measure(name, 5_000, 75, BYTES, STEADY_RATE, self._progress)
+
+        self._beside("steady", fanout.COLUMNS, PAIR, one, "cpu_us")
 
     def _echo(self) -> None:
         def one(name: str) -> Row:
@@ -149,5 +168,5 @@ def run(options: argparse.Namespace, progress: Progress) -> Report:
         rows,
         COLUMNS,
         details=comparison.rows,
-        passed=all(row["verdict"] == "holds" for row in rows),
+        passed=all(row["verdict"] in ("holds", SHOWN) for row in rows),
     )

@@ -1,8 +1,10 @@
 """Fan-out: what one delivery costs the server when many devices are in one room.
 
 One device publishes, all receive. Either the next message goes out when all have received the
-last one, or with `--rate` at a fixed pace. The cost is the server's user and system time between
-the first publish and the last delivery, divided by the deliveries.
+last one (lockstep), or with `--rate` at a fixed pace, whatever comes back. The cost is the server's
+user and system time between the first publish and the last delivery, divided by the deliveries.
+Beside it stands how long a delivery took, from the moment its message was due, at some devices
+spread over the room: what a server gains by sending several messages at once is paid for there.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from loadtest.device import Device
 from loadtest.process import Cost
 from loadtest.progress import Progress
 from loadtest.report import Report, Row
-from loadtest.stats import in_turn
+from loadtest.stats import in_turn, percentiles
 from loadtest.swarm import Swarm
 
 WARM_UP_MESSAGES = 20
@@ -32,6 +34,9 @@ COLUMNS = {
     "bytes": "bytes",
     "rate": "messages/s",
     "cpu_us": "server CPU a delivery, µs",
+    "joined": "messages a read",
+    "receive_p50_ms": "receive p50, ms",
+    "receive_p95_ms": "receive p95",
     "delivered_per_s": "deliveries/s",
     "lost": "lost",
     "doubled": "doubled",
@@ -45,9 +50,14 @@ class Tally:
     def __init__(self) -> None:
         self.tag = f"@{secrets.token_hex(3)}#"
         self.total = 0
+        #: Pieces in which deliveries were read: with one `send` a delivery, nearly as many.
+        self.reads = 0
         self._marker = self.tag.encode()
         self._numbers = re.compile(self._marker + rb"(\d{6});")
         self.sampled: dict[int, list[int]] = {}
+        #: When each message was due, and what each sampled delivery took, in seconds.
+        self.due: list[float] = []
+        self.waits: list[float] = []
 
     def content(self, number: int, size: int) -> str:
         """A message of `size` characters with its number in it."""
@@ -55,10 +65,16 @@ class Tally:
 
     def feed(self, device: Device, data: bytes) -> None:
         count = data.count(self._marker)
+        if not count:
+            return
         self.total += count
+        self.reads += 1
         device.received += count
-        if count and device.index in self.sampled:
-            self.sampled[device.index] += map(int, self._numbers.findall(data))
+        if device.index in self.sampled:
+            now = time.perf_counter()
+            numbers = [int(number) for number in self._numbers.findall(data)]
+            self.sampled[device.index] += numbers
+            self.waits += [now - self.due[number] for number in numbers]
 
 
 def measure(
@@ -94,7 +110,7 @@ def broadcast(
     """Open the devices, publish, and see what each of them got."""
     swarm.open(devices)
     swarm.nap = NAP_SECONDS
-    _publish(swarm, Tally(), WARM_UP_MESSAGES, size, 0, progress)
+    _publish(swarm, Tally(), WARM_UP_MESSAGES, size, rate, progress)
     for device in swarm.devices:
         device.received = 0
     tally = Tally()
@@ -110,6 +126,8 @@ def broadcast(
         "bytes": size,
         "rate": rate or None,
         "cpu_us": cpu / tally.total * 1e6 if tally.total else 0.0,
+        "joined": tally.total / tally.reads if tally.reads else 0.0,
+        **percentiles(tally.waits, "receive"),
         "delivered_per_s": tally.total / wall,
         "lost": sum(max(0, messages - count) for count in counts),
         "doubled": sum(max(0, count - messages) for count in counts),
@@ -154,6 +172,7 @@ def _publish(
     for number in range(messages):
         while rate and (wait := began + number / rate - time.perf_counter()) > 0:
             swarm.pump(tally.feed, wait)
+        tally.due.append(began + number / rate if rate else time.perf_counter())
         sender.send(swarm.dialect.publish(tally.content(number, size)))
         done = number + 1
         if not rate and done % burst == 0 and not arrived(done * count):

@@ -73,6 +73,7 @@ def make_device(
     counters: Counters | None = None,
     attached: bool = True,
     only: str | None = None,
+    flusher: Flusher | None = None,
 ) -> tuple[Device, Wire]:
     """A device of `user_id` and the wire it writes to; needs a running loop."""
     counters = counters or Counters()
@@ -86,7 +87,7 @@ def make_device(
         only=only,
         connected_at=0,
         limit=limit,
-        flusher=Flusher(asyncio.get_running_loop(), counters),
+        flusher=flusher or Flusher(asyncio.get_running_loop(), counters),
         counters=counters,
     )
     device.attached = attached

@@ -3,7 +3,7 @@
 import asyncio
 
 from actors.counters import Counters
-from actors.device import Held
+from actors.held import Held
 from anmei.close_codes import CloseCode
 from anmei.event import Event
 from tests.actors.kit import make_device, tick

@@ -44,6 +44,8 @@ class EchoSink:
         self.texts: list[bytes] = []
         self.binaries = 0
         self.drains = 0
+        #: Frames that wait to be sent together with more.
+        self.kept = b""
         self.ends: list[tuple[int, str]] = []
         self.closed: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self.drained = asyncio.Event()
@@ -62,6 +64,11 @@ class EchoSink:
 
     def on_binary(self) -> None:
         self.binaries += 1
+
+    def on_control(self) -> None:
+        if self.kept:
+            self.link.send(self.kept)
+            self.kept = b""
 
     def on_drain(self) -> None:
         self.drains += 1
@@ -576,6 +583,26 @@ async def test_the_answer_to_a_close_goes_behind_what_waits(server: Server) -> N
             assert (await peer.receive())[0] == 0x81
         assert await peer.close_code() == 1001
         assert await server.sink.closed == (1001, "")
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (frame(0x89, b"p"), (0x8A, b"p")),
+        (frame(0x88, struct.pack(">H", 1000)), (0x88, struct.pack(">H", 1000))),
+        (frame(0x81, b"x", mask=None), (0x81, b"farewell")),
+    ],
+    ids=["a pong", "the answer to a close", "a farewell"],
+)
+async def test_what_the_sink_keeps_back_goes_before(
+    server: Server, sent: bytes, answer: tuple[int, bytes]
+) -> None:
+    server.farewell = lambda code, reason: wire.text_frame(b"farewell")
+    async with server.peer() as peer:
+        server.sink.kept = wire.text_frame(b"kept")
+        await peer.send(sent)
+        assert await peer.receive() == (0x81, b"kept")
+        assert await peer.receive() == answer
 
 
 async def test_a_reset_peer_is_gone_quietly(server: Server) -> None:

@@ -1,12 +1,14 @@
 """A server for the tests of the load client: it relays what is published, badly if asked to.
 
-`relay.py PORT [lose|double|swap]` does so to the second device, with the thirtieth message: lose
-leaves it out, double sends it twice, swap sends it behind the next one.
+`relay.py PORT [lose|double|swap|stall]` does so to the second device, with the thirtieth message:
+lose leaves it out, double sends it twice, swap sends it behind the next one. stall does nothing for
+300 ms then, for nobody.
 """
 
 import asyncio
 import json
 import sys
+import time
 
 import tornado.web
 import tornado.websocket
@@ -25,6 +27,8 @@ class Socket(tornado.websocket.WebSocketHandler):
 
     def on_message(self, text):
         Socket.messages += 1
+        if FAULT == "stall" and Socket.messages == FAULTY_MESSAGE:
+            time.sleep(0.3)
         message = json.dumps({"type": "message", "data": json.loads(text)["data"]})
         for device in self.devices:
             faulty = device is self.devices[1] and Socket.messages == FAULTY_MESSAGE

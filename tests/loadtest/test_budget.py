@@ -2,7 +2,7 @@
 
 import pytest
 
-from loadtest.budget import BUDGET, Line, ratio, value
+from loadtest.budget import BUDGET, SHOWN, Line, ratio, value
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,13 @@ def test_a_ratio_is_of_ours_to_theirs():
     row = Line("work", "× b", ratio("a", "b"), 0.4).judge({"a": 1.0, "b": 4.0})
     assert row["measured"] == 0.25
     assert row["verdict"] == "holds"
+
+
+def test_a_figure_without_a_limit_is_shown_and_judged_by_nobody():
+    row = Line("work", "× b", ratio("a", "b")).judge({"a": 8.0, "b": 4.0})
+    assert row["measured"] == 2.0
+    assert row["verdict"] == SHOWN
+    assert row["required"] is None
 
 
 def test_what_was_not_measured_does_not_hold():

@@ -37,6 +37,19 @@ def test_an_honest_server_loses_and_doubles_nothing(rate):
     assert 0 < row["cpu_us"] < 100_000
 
 
+@pytest.mark.parametrize("rate", [0, 1_000])
+def test_how_long_deliveries_took_and_how_many_came_at_once_is_shown(rate):
+    row = broadcast("", rate)
+    assert 0 < row["receive_p50_ms"] <= row["receive_p95_ms"]
+    assert 1 <= row["joined"] <= MESSAGES
+
+
+def test_a_stall_shows_in_every_delivery_that_was_due_meanwhile():
+    row = broadcast("stall", 1_000)
+    assert row["receive_p50_ms"] > 100
+    assert row["lost"] == 0
+
+
 def test_frames_that_come_in_many_pieces_are_counted_once():
     row = broadcast("", size=200_000)
     assert (row["lost"], row["doubled"], row["disordered_of_sampled"]) == (0, 0, 0)

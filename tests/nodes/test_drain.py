@@ -36,6 +36,32 @@ async def test_a_drain_under_load_loses_nothing_and_tells_everybody_when_to_come
 
 
 @pytest.mark.gen_test(timeout=60)
+async def test_what_waits_for_a_busy_device_leaves_together_behind_no_answer_and_before_the_end(
+    start, make_room, connect, metrics
+):
+    """P9, P2: a device that is sent to often is sent to less often, and misses nothing by it."""
+    node = await start({"ANMEI_WRITE_RATE": "1", "ANMEI_WRITE_DELAY": "1000"})
+    room = await make_room(node, "alice", "bob")
+    alice, bob = await connect(node, "alice"), await connect(node, "bob")
+    before = await metrics(node)
+    for number in range(40):
+        sent = await alice.send_message(room, str(number))
+    await bob.ping()
+    assert [message["content"] for message in bob.messages(room)] == [str(n) for n in range(40)]
+    after = await metrics(node)
+    # Alice is acknowledged each of them at once.
+    flushes = after["anmei_flushes_total"] - before["anmei_flushes_total"]
+    assert flushes < 40 + 30
+    for number in range(40, 60):
+        sent = await alice.send_message(room, str(number))
+    assert await asyncio.to_thread(node.terminate) == 0
+    await bob.expect_close(4102)
+    seqs = [message["seq"] for message in bob.messages(room)]
+    assert seqs == list(range(seqs[0], sent["seq"] + 1))
+    assert len(seqs) == 60
+
+
+@pytest.mark.gen_test(timeout=60)
 async def test_a_client_that_never_reads_does_not_hold_up_a_stop(start, make_room, connect):
     """P9, P4: the stop ends inside its deadline with status 0, whatever a client does."""
     node = await start({"ANMEI_DRAIN_TIMEOUT": "10000"})
