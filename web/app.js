@@ -1,5 +1,6 @@
 /** The page: wires the client, what is known, and what is shown to each other. */
 
+import { wordsOf } from './bodies.js';
 import { AnmeiClient } from './client.js';
 import { Composer } from './composer.js';
 import { drawConnection } from './connection.js';
@@ -207,7 +208,8 @@ class App {
       if (!this.timeline.atEnd) this.timeline.missed();
     }
     if (isCurrent) {
-      const values = { name: this.store.nameOf(message.sender_id), text: message.content.slice(0, 300) };
+      const text = wordsOf(message, (...what) => this.language.t(...what)).slice(0, 300);
+      const values = { name: this.store.nameOf(message.sender_id), text };
       this.#announce(this.language.t('someone', values));
     }
     this.#drawTitle();

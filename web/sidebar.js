@@ -1,5 +1,6 @@
 /** The conversations, and who is in the one that is shown. */
 
+import { wordsOf } from './bodies.js';
 import { $, avatar, dressAvatar, element } from './dom.js';
 
 const SHOWN_PEOPLE = 50;
@@ -61,7 +62,8 @@ export class Sidebar {
     const items = all.map((conversation) => {
       const { latest } = conversation;
       const who = latest && this.#store.nameOf(latest.sender_id);
-      const text = latest ? `${who}: ${latest.recalled_at ? '…' : latest.content.slice(0, 120)}` : '';
+      const words = (message) => wordsOf(message, (...what) => this.#language.t(...what)).slice(0, 120);
+      const text = latest ? `${who}: ${latest.recalled_at ? '…' : words(latest)}` : '';
       const button = element(
         'button',
         {

@@ -1,5 +1,6 @@
 /** The messages of one conversation: drawn, scrolled, and paged back through. */
 
+import { linksOf, wordsOf } from './bodies.js';
 import { $, avatar, element } from './dom.js';
 
 const SAME_BREATH_MS = 5 * 60_000;
@@ -170,9 +171,10 @@ export class Timeline {
       const tail = element('span', { class: 'tail' }, time);
       if (message.edited_at) tail.prepend(`${this.#language.t('edited')} `);
       if (mark) tail.append(tick(mark));
-      const text = message.recalled_at ? this.#language.t('recalled') : message.content;
+      const words = () => wordsOf(message, (...what) => this.#language.t(...what));
+      const text = message.recalled_at ? this.#language.t('recalled') : words();
       const bubble = element('div', { class: message.recalled_at ? 'bubble gone' : 'bubble' });
-      bubble.append(element('span', { class: 'text', dir: 'auto', text }), tail);
+      bubble.append(element('span', { class: 'text', dir: 'auto', text }), ...linksOf(message), tail);
       const body = element('div', { class: 'body' }, bubble);
       const states = [isMine && 'mine', isFirst && 'first', message.state === 'failed' && 'failed'];
       if (message.state === 'sending') states.push('pending');
