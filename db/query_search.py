@@ -28,8 +28,9 @@ MAX_LOOKED_AT = 1_000
 FEW_PLACES = 64
 
 _LAST = 2**63 - 1
-_MESSAGE = f"m.pk, c.key, m.sender_key, {shapes.of('m')}"
-_CONTENT, _KIND, _RECALLED, _BODY = 10, 9, 18, 24  # places in it
+_MESSAGE = f"m.pk, c.key, m.sender_key, m.body, m.recalled_at, {shapes.COPY_COLUMNS}"
+_FIELDS = [column.strip().partition(".")[2] for column in shapes.COPY_COLUMNS.split(",")]
+_MESSAGE_FIELDS = len(shapes.of("m").split(","))
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -75,11 +76,11 @@ def search(
             pks = found.below(below, step)
             more = len(pks) == step
             looked_at += len(pks)
-            for row in _messages(database, pks):
-                below = row[0]
-                spans = _compare(row, wanted)
+            for message in _messages(database, user_key, pks):
+                below = message.pk
+                spans = message.compare(wanted)
                 if spans is not None:
-                    results.append(_result(row, spans))
+                    results.append(message.result(spans))
                     if len(results) == limit:
                         more = more or below != pks[-1]
                         break
@@ -104,15 +105,15 @@ def visible_message(database: Database, user_key: str, message_id: str) -> int |
         "EXISTS (SELECT 1 FROM participants AS p WHERE p.conversation = m.conversation"
         " AND p.user_key = %s AND p.active = TRUE)"
         " OR EXISTS (SELECT 1 FROM message_recipients AS r WHERE r.message = m.pk"
-        " AND r.recipient_key = %s))",
+        " AND r.recipient_key = %s AND r.removed_at IS NULL))",
         (message_id, user_key, user_key),
     )
     return int(rows[0][0]) if rows else None
 
 
-def found_messages(database: Database, pks: list[int]) -> list[dict[str, Any]]:
+def found_messages(database: Database, user_key: str, pks: list[int]) -> list[dict[str, Any]]:
     """The messages of these primary keys, the newest first, long ones cut."""
-    return [_shown(row) for row in _messages(database, pks)]
+    return [message.shown() for message in _messages(database, user_key, pks)]
 
 
 class _Finder:
@@ -221,37 +222,48 @@ def _quoted(word: str) -> str:
     return f'"{word}"'
 
 
-def _messages(database: Database, pks: list[int]) -> list[Row]:
+class _Message:
+    """A message that may be what is looked for."""
+
+    def __init__(self, row: Row) -> None:
+        self.pk, self._key, self._sender_key, body, self._recalled_at, *self._copy = row
+        fields = dict(zip(_FIELDS, self._copy, strict=True))
+        self._kind = fields["message_type"]
+        self._text = searchable(fields["title"], fields["content"], body)
+
+    def compare(self, wanted: Wanted) -> list[Span] | None:
+        """Where the terms stand in it; None where it is not one that is looked for: the index may
+        be behind."""
+        if (
+            self._recalled_at is not None
+            or wanted.sender_key not in (None, self._sender_key)
+            or wanted.kind not in (None, self._kind)
+        ):
+            return None
+        return wanted.terms.find(self._text)
+
+    def result(self, spans: list[Span]) -> dict[str, Any]:
+        return {"message": self.shown(), "snippet": snippet(self._text, spans)}
+
+    def shown(self) -> dict[str, Any]:
+        if self._key is None:
+            message = shapes.notification(tuple(self._copy))
+        else:
+            message = shapes.message(tuple(self._copy[:_MESSAGE_FIELDS]), id_of(self._key))
+        if len(message["content"]) > MAX_CONTENT:
+            message["content"] = message["content"][:MAX_CONTENT]
+            message["content_truncated"] = True
+        return message
+
+
+def _messages(database: Database, user_key: str, pks: list[int]) -> list[_Message]:
     if not pks:
         return []
-    return fetch(
+    rows = fetch(
         database,
         f"SELECT {_MESSAGE} FROM messages AS m LEFT JOIN conversations AS c"
-        f" ON c.pk = m.conversation WHERE m.pk IN ({marks(len(pks))}) ORDER BY m.pk DESC",
-        pks,
+        " ON c.pk = m.conversation LEFT JOIN message_recipients AS r ON r.message = m.pk"
+        f" AND r.recipient_key = %s WHERE m.pk IN ({marks(len(pks))}) ORDER BY m.pk DESC",
+        (user_key, *pks),
     )
-
-
-def _compare(row: Row, wanted: Wanted) -> list[Span] | None:
-    """Where the terms stand in a message; None where it is not one that is looked for: the index
-    may be behind."""
-    if (
-        row[_RECALLED] is not None
-        or wanted.sender_key not in (None, row[2])
-        or wanted.kind not in (None, row[_KIND])
-    ):
-        return None
-    return wanted.terms.find(searchable(row[_CONTENT], row[_BODY]))
-
-
-def _result(row: Row, spans: list[Span]) -> dict[str, Any]:
-    line = snippet(searchable(row[_CONTENT], row[_BODY]), spans)
-    return {"message": _shown(row), "snippet": line}
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    message = shapes.message(row[3:], None if row[1] is None else id_of(row[1]))
-    if len(message["content"]) > MAX_CONTENT:
-        message["content"] = message["content"][:MAX_CONTENT]
-        message["content_truncated"] = True
-    return message
+    return [_Message(row) for row in rows]

@@ -21,7 +21,7 @@ MAX_TEXTS = 131_072
 #: The parts of a body that people read, and so look for.
 _READABLE = ("title", "text", "name", "alt")
 
-_TEXTS = "pk, conversation, created_at, content, body, sender_key, message_type, recalled_at"
+_TEXTS = "pk, conversation, created_at, recalled_at, sender_key, message_type, title, content, body"
 
 
 class Horizon(NamedTuple):
@@ -54,11 +54,12 @@ class Pending(NamedTuple):
         return not (self.rows or self.gone or self.queue)
 
 
-def searchable(content: str, body: str | None) -> str:
-    """The text that a message is found by: its content, and what one reads of its body."""
+def searchable(title: str | None, content: str, body: str | None) -> str:
+    """The text that a message is found by: its title and content, and what one reads of its
+    body."""
     held = {} if body is None else ujson.loads(body)
     more = [held[name] for name in _READABLE if isinstance(held.get(name), str)]
-    return "\n".join([content, *more])
+    return "\n".join(part for part in (title, content, *more) if part)
 
 
 def place_mark(place: int, tenant: str) -> str:
@@ -101,8 +102,8 @@ def pending(database: Database, horizon: Horizon | None, limit: int) -> Pending:
     return Pending(
         version,
         position,
-        [_indexed(row) for row in rows.values() if row[7] is None],
-        [pk for pk, row in rows.items() if row[7] is not None],
+        [_indexed(row) for row in rows.values() if row[3] is None],
+        [pk for pk, row in rows.items() if row[3] is not None],
         [pk for pk, _ in queue],
         horizon,
         not whole or len(queue) == limit,
@@ -182,21 +183,21 @@ def _newest(database: Database) -> int:
 def _fitting(found: list[Row]) -> list[Row]:
     room = MAX_TEXTS
     for number, row in enumerate(found):
-        room -= len(row[3])
+        room -= len(row[7])
         if number and room < 0:
             return found[:number]
     return found
 
 
 def _indexed(row: Row) -> Row:
-    pk, conversation, created_at, content, body, sender_key, message_type, _ = row
+    pk, conversation, created_at, _, sender_key, message_type, *texts = row
     place = conversation or 0
     given = [
         place_mark(place, tenant_of(sender_key)),
         sender_mark(sender_key),
         kind_mark(message_type),
     ]
-    return pk, place, created_at, given + words(searchable(content, body))
+    return pk, place, created_at, given + words(searchable(*texts))
 
 
 def _enter(database: Database, rows: list[Row]) -> None:

@@ -32,7 +32,7 @@ _SEEN: dict[Kind, str] = {
         "EXISTS (SELECT 1 FROM participants AS p WHERE p.conversation = m.conversation"
         " AND p.user_key = t.owner_key AND p.active = TRUE) OR "
         "EXISTS (SELECT 1 FROM message_recipients AS r WHERE r.message = m.pk"
-        " AND r.recipient_key = t.owner_key)))"
+        " AND r.recipient_key = t.owner_key AND r.removed_at IS NULL)))"
     ),
     "conversation": (
         "EXISTS (SELECT 1 FROM participants AS p WHERE p.conversation = t.conversation"
@@ -113,7 +113,7 @@ def tagged_messages(
         f" AND t.message < %s AND {_SEEN['message']} ORDER BY t.message DESC LIMIT %s",
         (user_key, tag, _below(cursor), limit + 1),
     )
-    return found_messages(database, [pk for (pk,) in rows[:limit]]), _next(rows, limit)
+    return found_messages(database, user_key, [pk for (pk,) in rows[:limit]]), _next(rows, limit)
 
 
 def tagged_conversations(

@@ -18,6 +18,7 @@ from db import queries
 from handlers.api import ApiHandler
 from handlers.conversations import MAX_TITLE_LENGTH, Cursor, Viewer
 from handlers.messages import MAX_NAME_LENGTH
+from handlers.templates import TemplateUse, content_of
 
 MAX_RECIPIENTS = 10_000
 
@@ -26,7 +27,9 @@ class NewPost(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /api/v1/messages`: a message, and the users whom it is for."""
 
     recipient_ids: list[Id]
-    content: str
+    content: str | None = None
+    #: In place of `content`.
+    template: TemplateUse | None = None
     title: str | None = None
     #: What kind of news it is, in the app's own words.
     category: Id | None = None
@@ -80,7 +83,8 @@ class Posts(ApiHandler):
                 ErrorCode.TOO_LARGE if count else ErrorCode.BAD_REQUEST,
                 f"recipient_ids: expected 1 to {MAX_RECIPIENTS} user ids, got {count}",
             )
-        check_content(body.content, self.services.settings.limit_content_bytes)
+        content = await content_of(self, body.content, body.template)
+        check_content(content, self.services.settings.limit_content_bytes)
         metadata = check_metadata(body.extra_metadata)
         held = check_body(body.message_type, body.body, privileged=True)
         title = None if body.title is None else check_line("title", body.title, MAX_TITLE_LENGTH)
@@ -96,7 +100,7 @@ class Posts(ApiHandler):
                 sender_name=name,
                 sender_type=body.sender_type,
                 client_msg_id=self._client_msg_id(body.client_msg_id),
-                content=body.content,
+                content=content,
                 created_at=now_ms(),
                 recipient_keys=tuple(make_key(principal.tenant, id) for id in body.recipient_ids),
                 title=title,

@@ -20,7 +20,6 @@ from anmei.settings import Settings, SettingsError
 def test_what_names_no_user_and_no_token_is_refused_before_anything_is_opened(
     tenant, user_id, token_id
 ) -> None:
-    words = {"tenant": tenant, "user_id": user_id, "token_id": token_id}
     with pytest.raises(SettingsError, match="--user"):
         revoke(
             Settings(), "sqlite:////nowhere/x", tenant=tenant, user_id=user_id, token_id=token_id

@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 from peewee import Database
 
+from anmei.commands_inbox import PostMessage, RemoveFromInbox
 from anmei.errors import AnmeiError, ErrorCode
-from db.link import execute, fetch
+from db.link import fetch
 from db.store import Store
 from tests.db.chat import NOW, add, create, do, key, remove, reply, send
 from tests.db.search import contents, index, look
@@ -116,32 +117,33 @@ def test_a_snippet_shows_the_first_place_in_parts(rooms: Store) -> None:
 
 
 def test_an_inbox_is_searched_by_its_owner_alone(rooms: Store) -> None:
-    def deliver(database: Database) -> None:
-        execute(
-            database,
-            "INSERT INTO messages (id, seq, change_seq, sender_key, sender_id, sender_name,"
-            " sender_type, message_type, content, is_important, priority, client_msg_id,"
-            " created_at) VALUES ('msg_i', 0, 0, %s, 'shop', 'Shop', 'system', 'text',"
-            " 'Your quick parcel', FALSE, 'normal', 'c', %s)",
-            (key("shop"), NOW),
-        )
-        ((pk,),) = fetch(database, "SELECT pk FROM messages WHERE id = 'msg_i'")
-        for seq, user in enumerate(("ann", "eve")):
-            execute(
-                database,
-                "INSERT INTO message_recipients (message, recipient_key, seq, is_read, created_at)"
-                " VALUES (%s, %s, %s, FALSE, %s)",
-                (pk, key(user), seq + 1, NOW),
-            )
-
-    rooms.aside(deliver).result(10)
+    post = PostMessage(
+        message_id="msg_i",
+        sender_key=key("shop"),
+        sender_name="Shop",
+        sender_type="system",
+        client_msg_id="c",
+        content="Your quick parcel",
+        title="快递",
+        created_at=NOW,
+        recipient_keys=(key("ann"), key("eve")),
+    )
+    do(rooms, post)
     index(rooms)
     assert contents(look(rooms, "eve", "quick")) == ["Your quick parcel"]
     assert contents(look(rooms, "ann", "quick"))[0] == "Your quick parcel"
     assert contents(look(rooms, "bob", "parcel")) == []
-    assert look(rooms, "eve", "parcel")["results"][0]["message"]["conversation_id"] is None
+    message = look(rooms, "eve", "快递")["results"][0]["message"]
+    assert (message["conversation_id"], message["title"], message["is_read"]) == (
+        None,
+        "快递",
+        False,
+    )
     assert contents(look(rooms, "eve", sender_key=key("shop"))) == ["Your quick parcel"]
     assert contents(look(rooms, "ann", "parcel", conversation_key=key("one"))) == []
+    do(rooms, RemoveFromInbox(user_key=key("eve"), message_id="msg_i", at=NOW))
+    assert contents(look(rooms, "eve", "parcel")) == []
+    assert contents(look(rooms, "ann", "parcel")) == ["Your quick parcel"]
 
 
 def test_a_search_that_takes_too_long_says_so_and_leaves_the_connection_good(

@@ -91,6 +91,10 @@ async def test_a_backend_sends_by_name_in_the_language_of_whoever_reads(
     assert await send(language="zh", values={"name": "安"}) == "你好,安"
     assert await send(language="fr", values={"name": "{name}"}) == "Hello {name}"
     assert await send(values={"name": 7}) == "Hello 7"
+    post = {"recipient_ids": ["ann"], "template": {"name": "hello", "values": {"name": "Ann"}}}
+    assert (await shop.post("/api/v1/messages", post)).status == 201
+    (notice,) = (await ann.get("/api/v1/inbox")).body["messages"]
+    assert notice["content"] == "Hello Ann"
     bad = await shop.post(path, {"template": {"name": "hello", "values": {"nam": "x"}}})
     assert "name" in check_error(bad, 400, "bad_request")["message"]
     hello = {"name": "hello", "values": {"name": "x"}}
