@@ -9,6 +9,7 @@ import { Language } from './i18n.js';
 import { Inspector } from './inspector.js';
 import { Lonely } from './lonely.js';
 import { Notices } from './notices.js';
+import { Search } from './search.js';
 import { Session, SignInIsOff } from './session.js';
 import { Sidebar } from './sidebar.js';
 import { Store } from './store.js';
@@ -17,6 +18,7 @@ import { Timeline } from './timeline.js';
 const DRAW_EVERY_MS = 16;
 const READ_AFTER_MS = 120;
 const PAGE = 50;
+const PAGES_BACK = 40;
 const LANGUAGE_KEY = 'anmei.language';
 
 class App {
@@ -33,6 +35,12 @@ class App {
     edit: (message) => this.#edit(message),
     seen: () => this.#seen(),
     isOnline: () => this.client?.state.state === 'online',
+  });
+  search = new Search(this.language, {
+    token: () => this.session.token({ fresh: false }),
+    titleOf: (id) => (this.store.get(id) ? this.sidebar.titleOf(this.store.get(id)) : id),
+    nameOf: (message) => message.sender_name || this.store.nameOf(message.sender_id),
+    go: (message) => this.#go(message),
   });
   composer = new Composer({
     send: (content) => this.#send({ conversation_id: this.current.id, content }),
@@ -251,6 +259,22 @@ class App {
     $('text').focus();
   }
 
+  /** Shows a message that was found, however far back it is. */
+  async #go(message) {
+    if (!this.store.get(message.conversation_id)) return;
+    if (this.current?.id !== message.conversation_id) this.#open(message.conversation_id);
+    else this.sidebar.toggle(false);
+    const { current } = this;
+    for (let pages = 0; pages < PAGES_BACK; pages++) {
+      if (current.messages.some(({ id }) => id === message.id)) break;
+      if (current.loaded && !current.hasOlder) break;
+      await this.#load(current, current.messages[0]?.seq);
+    }
+    if (this.current !== current) return;
+    this.#draw();
+    this.timeline.point(message);
+  }
+
   #show(conversation) {
     this.current = conversation;
     this.composer.show(conversation?.id ?? null);
@@ -360,6 +384,7 @@ class App {
     this.timeline.redraw();
     this.inspector.draw();
     this.notices.draw();
+    this.search.draw();
     this.#drawConnection();
     this.#draw();
   }

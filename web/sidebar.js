@@ -29,7 +29,7 @@ export class Sidebar {
     $('side').classList.toggle('open', open);
     $('shade').hidden = !open;
     $('menu').setAttribute('aria-expanded', String(open));
-    if (open) $('side').querySelector('button')?.focus();
+    if (open) $('side').querySelector($('found').hidden ? 'nav button' : 'input')?.focus();
     else if (had && $('menu').offsetParent) $('menu').focus();
   }
 

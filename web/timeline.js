@@ -64,6 +64,18 @@ export class Timeline {
     this.#unseen += 1;
   }
 
+  /** Brings a message into view and puts the focus on it, where it is drawn. */
+  point({ id, client_msg_id: own }) {
+    const row = this.#drawn.get(id) ?? this.#drawn.get(`mine ${own}`);
+    if (!row) return;
+    this.#follow = false;
+    for (const old of $('messages').querySelectorAll('.pointed')) old.classList.remove('pointed');
+    row.node.classList.add('pointed');
+    row.node.tabIndex = -1;
+    row.node.focus({ preventScroll: true });
+    row.node.scrollIntoView({ block: 'center' });
+  }
+
   toEnd() {
     const scroller = $('scroller');
     scroller.scrollTop = scroller.scrollHeight;
