@@ -1,0 +1,281 @@
+"""Whatever becomes of messages, on whichever node: a device that was away, as often as it likes,
+ends with the state of one that stayed, and with that of the store."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from actors.welcome import Welcome
+from anmei.commands import (
+    AddParticipants,
+    Change,
+    CreateConversation,
+    RemoveParticipant,
+    SendMessage,
+)
+from anmei.commands_changes import EditMessage, ForwardMessage, PinMessage, React, RecallMessage
+from anmei.ids import new_id
+from anmei.settings import Settings
+from db import queries
+from db.store import Store
+from tests.actors.redis_nodes import until
+from tests.actors.test_two_nodes import FullNode, Pair, Person
+
+USERS = ("ada", "bob", "eve")
+EMOJIS = ("👍", "❤️", "😀")
+
+
+class Copy:
+    """What one device of bob holds of two conversations, kept as the protocol says."""
+
+    def __init__(self, rooms: tuple[str, str]) -> None:
+        self.places = dict.fromkeys(rooms, 0)
+        #: Messages above these are all there; a reset lets the rest go.
+        self.floors = dict.fromkeys(rooms, 0)
+        self.messages: dict[str, dict[str, Any]] = {}
+        self.person: Person | None = None
+        self.resets = 0
+
+    async def come(self, node: FullNode, limit: int) -> None:
+        self.person = person = Person(node, "bob")
+        self._read = 0
+        running = asyncio.ensure_future(
+            Welcome(
+                person.device, node.router, Settings(limit_replay=limit), client_resumes=True
+            ).run()
+        )
+        await until(lambda: person.device.sync_requested or person.of("sync_complete"))
+        person.say("sync", positions=self.places)
+        await running
+        await until(lambda: person.of("sync_complete"))
+        (complete,) = person.of("sync_complete")
+        for room, line in complete["conversations"].items():
+            if line["reset"]:
+                self.resets += 1
+                self.floors[room], self.places[room] = line["from"], line["from"]
+                kept = [m for m in self.messages.values() if m["conversation_id"] != room]
+                self.messages = {message["id"]: message for message in kept}
+        self.take()
+        for room, line in complete["conversations"].items():
+            self.places[room] = max(self.places[room], line["to"])
+
+    def leave(self) -> None:
+        assert self.person is not None
+        self.take()
+        self.person.node.router.detach(self.person.device, 1001)
+        self.person = None
+
+    def take(self) -> None:
+        """Takes over what came since."""
+        assert self.person is not None
+        frames = self.person.wire.frames()
+        for frame in frames[self._read :]:
+            data = frame["data"]
+            room = data.get("conversation_id") if isinstance(data, dict) else None
+            if "change_seq" not in (data or {}) or room not in self.places:
+                continue
+            assert data["change_seq"] > self.places[room], (frame, self.places)
+            self.places[room] = data["change_seq"]
+            if frame["type"] == "new_message":
+                assert data["id"] not in self.messages, frame
+                self.messages[data["id"]] = data
+            elif frame["type"] == "message_updated":
+                # What it does not hold is older than what it has loaded.
+                assert data["id"] in self.messages or data["seq"] <= self.floors[room], frame
+                if data["id"] in self.messages:
+                    self.messages[data["id"]] = data
+        self._read = len(frames)
+
+    def reached(self, room: str, number: int) -> bool:
+        self.take()
+        return self.places[room] >= number
+
+
+class World:
+    """One history: two conversations on two nodes, and people who do things at once."""
+
+    numbers = itertools.count(1)
+
+    def __init__(self, pair: Pair, chance: random.Random) -> None:
+        self.pair = pair
+        self.chance = chance
+        number = next(self.numbers)
+        self.rooms = (f"room{number}", f"other{number}")
+        #: Messages and who sent them.
+        self.ids: list[tuple[str, str]] = []
+        self.replies: list[asyncio.Task[Any]] = []
+
+    @property
+    def nodes(self) -> tuple[FullNode, FullNode]:
+        return self.pair.one, self.pair.two
+
+    async def begin(self) -> None:
+        everybody = tuple(f"default/{name}" for name in USERS)
+        for room in self.rooms:
+            create = CreateConversation(f"default/{room}", "group", "default/ada", everybody, 1)
+            await self.pair.one.do(create)
+
+    def act(self, what: str, where: int) -> None:
+        """Has something done by somebody, which is under way when this returns."""
+        chance = self.chance
+        room = f"default/{self.rooms[chance.random() < 0.3]}"
+        by = f"default/{chance.choice(USERS)}"
+        command: Any
+        if what == "send":
+            id = new_id("msg")
+            self.ids.append((id, by))
+            text = f"text {len(self.ids)}"
+            command = SendMessage(room, by, "X", id, new_id("c"), text, len(self.ids))
+        elif what == "put out":
+            command = RemoveParticipant(room, "default/ada", "default/eve", 1)
+        elif what == "let in":
+            command = AddParticipants(room, "default/ada", ("default/eve",), 1)
+        else:
+            command = self.change(what, by)
+        if command is not None:
+            archive = self.nodes[where].archive
+            self.replies.append(asyncio.ensure_future(archive.ask(command, 10)))
+
+    def change(self, what: str, by: str) -> Any:
+        if not self.ids:
+            return None
+        chance = self.chance
+        # The latest more often than others: those are what races are about.
+        last = len(self.ids) - 1
+        id, sender = self.ids[last - min(int(chance.expovariate(0.4)), last)]
+        asked = {"message_id": id, "by_key": by, "at": 2, "moderator": chance.random() < 0.5}
+        if what == "edit":
+            return EditMessage(**{**asked, "by_key": sender}, content=f"edit {chance.random()}")
+        if what == "recall":
+            return RecallMessage(**asked)
+        if what == "pin":
+            return PinMessage(**asked, on=chance.random() < 0.7)
+        if what == "forward":
+            copy = new_id("msg")
+            self.ids.append((copy, by))
+            return ForwardMessage(
+                **asked,
+                by_name="X",
+                client_msg_id=new_id("f"),
+                conversation_keys=(f"default/{chance.choice(self.rooms)}",),
+                message_ids=(copy,),
+            )
+        return React(**asked, emoji=chance.choice(EMOJIS), on=chance.random() < 0.7)
+
+    async def settled(self, *copies: Copy) -> dict[str, Any]:
+        """Everything is done and told; the store's own state of all messages."""
+        await asyncio.gather(*self.replies, return_exceptions=True)
+        for node in self.nodes:
+            node.router.gap()  # somebody may have lost the last word
+        found = {}
+        for room in self.rooms:
+            key = f"default/{room}"
+            head = await self.read(queries.conversation, None, key)
+            for copy in copies:
+
+                def there(
+                    copy: Copy = copy, room: str = room, head: int = head["change_seq"]
+                ) -> Any:
+                    copy.take()
+                    return copy.places[room] >= head
+
+                await until(there)
+                assert copy.places[room] == head["change_seq"]
+            page = await self.read(queries.history, None, key, None, 0, 10_000)
+            found.update({message["id"]: message for message in page["messages"]})
+        return found
+
+    async def read(self, query: Any, *args: Any) -> Any:
+        return await asyncio.wrap_future(self.pair.one.store.read(query, *args))
+
+
+_ACTS = ("send",) * 4 + ("edit", "edit", "react", "react", "recall", "pin", "forward")
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(_ACTS), st.integers(0, 1)),
+        st.tuples(st.sampled_from(_ACTS), st.integers(0, 1)),
+        st.tuples(st.sampled_from(["put out", "let in"]), st.integers(0, 1)),
+        st.tuples(st.just("pause"), st.integers(0, 3)),
+        st.tuples(st.just("move"), st.integers(0, 1)),
+    ),
+    min_size=8,
+    max_size=60,
+)
+
+
+async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) -> None:
+    world = World(pair, random.Random(seed))
+    await world.begin()
+    stayed, away = Copy(world.rooms), Copy(world.rooms)
+    await stayed.come(pair.one, 10_000)
+    for what, number in steps:
+        if what == "pause":
+            await asyncio.sleep(0.002 * number)
+        elif what == "move" and away.person is not None:
+            away.leave()
+        elif what == "move":
+            await away.come(world.nodes[number], limit)
+        else:
+            world.act(what, number)
+    if away.person is None:
+        await away.come(pair.two, limit)
+    stored = await world.settled(stayed, away)
+    assert stayed.resets == 0
+    assert stayed.messages == stored
+    shown = {
+        id: message
+        for id, message in stored.items()
+        if message["seq"] > away.floors[message["conversation_id"]]
+    }
+    assert away.messages == shown
+    stayed.leave()
+    away.leave()
+
+
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgres", 15)])
+def test_a_device_that_was_away_ends_as_one_that_stayed(
+    kind: str,
+    examples: int,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = request.getfixturevalue(f"{kind}_url")
+    # Holes are frequent here, and each would take this long.
+    monkeypatch.setattr("actors.sequencer.HOLE_PATIENCE", 0.005)
+    pair = Pair()
+    loss = random.Random(0)
+    with asyncio.Runner() as runner:
+        runner.run(pair.start([Store(url, readers=2, timeout_ms=5_000) for _ in range(2)], ""))
+        for node in (pair.one, pair.two):
+            monkeypatch.setattr(node.router, "offer", lossy(node.router.offer, loss))
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(_steps, st.integers(0, 2**32), st.sampled_from([5, 500]))
+        def check(steps: list[tuple[str, int]], seed: int, limit: int) -> None:
+            loss.seed(seed)
+            runner.run(live(pair, steps, seed, limit))
+
+        check()
+        runner.run(pair.stop())
+
+
+def lossy(offer: Callable[[Change], None], chance: random.Random) -> Callable[[Change], None]:
+    """Loses one event in ten on its way to a sequencer, so that it must be read from the store."""
+
+    def maybe(change: Change) -> None:
+        if chance.random() >= 0.1:
+            offer(change)
+
+    return maybe
