@@ -238,7 +238,7 @@ async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) 
     away.leave()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgres", 15)])
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgres", 8)])
 def test_a_device_that_was_away_ends_as_one_that_stayed(
     kind: str,
     examples: int,
@@ -248,6 +248,8 @@ def test_a_device_that_was_away_ends_as_one_that_stayed(
     url = request.getfixturevalue(f"{kind}_url")
     # Holes are frequent here, and each would take this long.
     monkeypatch.setattr("actors.sequencer.HOLE_PATIENCE", 0.005)
+    # A replay takes several reads, between which messages change.
+    monkeypatch.setattr("actors.replay.PAGE", 4)
     pair = Pair()
     loss = random.Random(0)
     with asyncio.Runner() as runner:

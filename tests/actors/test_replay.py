@@ -13,6 +13,7 @@ from actors.device import Device
 from actors.replay import Replay
 from actors.sequencer import Sequencer
 from anmei.commands import Audience, Change, CreateConversation, Outcome, SendMessage
+from anmei.commands_changes import EditMessage
 from anmei.ids import new_id
 from db import queries
 from db.store import Store
@@ -29,6 +30,8 @@ class Room:
         self.device = device
         self.wire = wire
         self.count = 0
+        #: Messages by their `seq`.
+        self.ids: dict[int, str] = {}
         self.tasks = asyncio.get_running_loop()
         self.counters = Counters()
         self.sequencer = Sequencer(
@@ -59,7 +62,17 @@ class Room:
                 )
             )
         outcomes: list[Outcome] = await asyncio.wrap_future(self.store.write(commands))
+        self.ids |= {one.changes[0].change_seq: one.changes[0].data["id"] for one in outcomes}
         return [outcome.changes[0] for outcome in outcomes]
+
+    async def edit(self, seq: int) -> Change:
+        """Commits a change of a message; not yet offered to the sequencer."""
+        self.count += 1
+        command = EditMessage(
+            message_id=self.ids[seq], by_key="default/bob", at=1, content=f"edit {self.count}"
+        )
+        (outcome,) = await asyncio.wrap_future(self.store.write([command]))
+        return outcome.changes[0]
 
     async def say(self, number: int = 1) -> None:
         for change in await self.write(number):
@@ -151,6 +164,59 @@ async def test_a_backlog_over_the_limit_is_answered_with_a_reset_and_the_newest_
         await room.say(1)
         await tick(3)
         assert room.numbers()[-1] == 202
+
+
+async def test_a_message_that_changes_between_two_pages_is_new_only_once(sqlite_url, monkeypatch):
+    monkeypatch.setattr("actors.replay.PAGE", 10)
+    async with room_on(sqlite_url, limit=2_000) as room:
+        await room.say(40)  # of which few fit into the queue at once
+        room.wire.stalled = True
+        running = asyncio.ensure_future(room.replay(1).run())
+        while room.device.queued < 900:
+            await tick()
+        # One that was sent and one that was not.
+        changes = [await room.edit(number) for number in (2, 40)]
+        for change in changes:
+            room.sequencer.offer(change)
+        while not running.done():
+            await asyncio.sleep(0.001)
+            room.wire.waiting = 0
+            room.device.drained()
+        await tick(3)
+        events = [(frame["type"], frame["data"]["seq"]) for frame in room.wire.frames()]
+        assert events[:38] == [("new_message", seq) for seq in range(2, 40)]
+        assert events[38:40] == [("new_message", 41), ("message_updated", 2)]
+        assert events[40:] == [("new_message", 40)]
+        assert running.result()["default/room"]["to"] == 43
+
+
+async def test_a_message_that_changes_while_it_is_read_is_not_told_as_an_update(sqlite_url):
+    async with room_on(sqlite_url) as room:
+        await room.say(3)
+        replay = room.replay(1)
+        replay.begin()
+        # It is at the mark that the replay was begun with, and above it when it is read.
+        change = await room.edit(4)
+        running = asyncio.ensure_future(room.replay(1).run())
+        await asyncio.sleep(0)
+        room.sequencer.offer(change)
+        await running
+        await room.say(1)
+        await tick(3)
+        events = [(frame["type"], frame["data"]["seq"]) for frame in room.wire.frames()]
+        assert events == [("new_message", seq) for seq in (2, 3, 4, 6)]
+
+
+async def test_many_changes_of_few_messages_are_replayed_and_not_reset(sqlite_url):
+    async with room_on(sqlite_url) as room:
+        await room.say(2)
+        for _ in range(30):
+            room.sequencer.offer(await room.edit(2))
+        report = await room.replay(2, limit=10).run()
+        assert report["default/room"] == {"from": 2, "to": 33, "count": 2, "reset": False}
+        await tick(3)
+        events = [(frame["type"], frame["data"]["seq"]) for frame in room.wire.frames()]
+        assert events == [("new_message", 3), ("message_updated", 2)]
 
 
 async def test_a_place_from_a_store_that_is_gone_is_reset(sqlite_url):

@@ -133,6 +133,37 @@ async def test_what_comes_late_or_twice_is_dropped():
     assert stage.counters.late == 3
 
 
+async def test_a_message_that_went_out_while_a_hole_was_read_is_new_no_longer():
+    device, wire = make_device()
+    stage = Stage([device])
+    stage.sequencer.offer(stage.commit(1))
+    stage.sequencer.offer(stage.commit(2))
+    # What the store said of 1 and 2, which had both been changed meanwhile, to a mark of 0.
+    late = [change(4), change(5)]
+    late[0].data["seq"], late[1].data["seq"] = 2, 5
+    stage.sequencer.filled(late, 5)
+    await tick(2)
+    assert [(frame["type"], frame["data"]["change_seq"]) for frame in wire.frames()] == [
+        ("new_message", 1),
+        ("new_message", 2),
+        ("message_updated", 4),
+        ("new_message", 5),
+    ]
+
+
+async def test_numbers_that_a_later_change_took_over_are_no_hole():
+    device, wire = make_device()
+    stage = Stage([device])
+    stage.committed[3] = change(3)
+    stage.committed[3].data["seq"] = 1
+    stage.sequencer.expect(2)
+    await stage.sequencer.reached(3)
+    stage.sequencer.offer(stage.commit(4))
+    await tick(2)
+    assert numbers(wire) == [3, 4]
+    assert stage.reads == [0]
+
+
 async def test_a_flood_of_early_events_is_bounded_by_reading_the_hole_at_once():
     device, wire = make_device(limit=10_000_000)
     stage = Stage([device])

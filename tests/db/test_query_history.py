@@ -2,7 +2,7 @@ import pytest
 
 from db import queries
 from db.store import Store
-from tests.db.chat import add, create, do, key, remove, reply, send
+from tests.db.chat import add, change, create, do, key, remove, reply, send
 
 
 @pytest.fixture
@@ -110,6 +110,22 @@ def test_the_newest_page_ascends_and_begins_above_a_number(store: Store, room: s
     assert found(3) == (5, [6, 7, 8])
     assert found(4) == (3, [4, 5, 6, 7, 8])
     assert found(99) == (1, [2, 3, 4, 5, 6, 7, 8])
+
+
+def test_the_newest_page_goes_by_seq_and_holds_what_changed_since(store: Store) -> None:
+    reply(store, create("room", "ann"))
+    do(store, *[send("room", "ann", message_id=f"msg_{n}") for n in range(2, 8)])
+    do(store, change.edit("msg_2", "ann", "old"), change.edit("msg_6", "ann", "new"))
+    begun, backlog = store.read(queries.newest, key("room"), 2).result(10)
+    assert (begun, backlog.head) == (5, 9)
+    assert numbers(backlog) == [(7, "new_message"), (9, "new_message")]
+    backlog = store.read(queries.changes, key("room"), 6, 9).result(10)
+    assert [event[1:] for event in numbers(backlog)] == [
+        ("new_message",),
+        ("message_updated",),
+        ("message_updated",),
+    ]
+    assert [data["seq"] for _, _, data in backlog.events] == [7, 2, 6]
 
 
 def test_the_newest_page_of_a_conversation_without_messages_is_the_conversation(
