@@ -5,6 +5,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,44 +27,37 @@ from db import queries
 from db.store import Store
 from tests.actors.redis_nodes import until
 from tests.actors.test_two_nodes import FullNode, Pair, Person
+from tests.support.replica import Replica
 
 USERS = ("ada", "bob", "eve")
 EMOJIS = ("👍", "❤️", "😀")
 
 
-class Copy:
-    """What one device of bob holds of two conversations, kept as the protocol says."""
+class Away:
+    """A device of bob that comes and goes, and what it holds of two conversations."""
 
     def __init__(self, rooms: tuple[str, str]) -> None:
-        self.places = dict.fromkeys(rooms, 0)
-        #: Messages above these are all there; a reset lets the rest go.
-        self.floors = dict.fromkeys(rooms, 0)
-        self.messages: dict[str, dict[str, Any]] = {}
+        self.replica = Replica()
+        for room in rooms:
+            self.replica.know(room)
         self.person: Person | None = None
-        self.resets = 0
+        self._taken = 0
 
     async def come(self, node: FullNode, limit: int) -> None:
         self.person = person = Person(node, "bob")
-        self._read = 0
-        running = asyncio.ensure_future(
-            Welcome(
-                person.device, node.router, Settings(limit_replay=limit), client_resumes=True
-            ).run()
+        self._taken = 0
+        welcome = Welcome(
+            person.device, node.router, Settings(limit_replay=limit), client_resumes=True
         )
-        await until(lambda: person.device.sync_requested or person.of("sync_complete"))
-        person.say("sync", positions=self.places)
+        running = asyncio.ensure_future(welcome.run())
+        await until(lambda: person.device.sync_requested)
+        person.say("sync", positions=self.replica.positions)
         await running
         await until(lambda: person.of("sync_complete"))
         (complete,) = person.of("sync_complete")
-        for room, line in complete["conversations"].items():
-            if line["reset"]:
-                self.resets += 1
-                self.floors[room], self.places[room] = line["from"], line["from"]
-                kept = [m for m in self.messages.values() if m["conversation_id"] != room]
-                self.messages = {message["id"]: message for message in kept}
+        self.replica.begin(complete["conversations"])
         self.take()
-        for room, line in complete["conversations"].items():
-            self.places[room] = max(self.places[room], line["to"])
+        self.replica.end(complete["conversations"])
 
     def leave(self) -> None:
         assert self.person is not None
@@ -75,26 +69,13 @@ class Copy:
         """Takes over what came since."""
         assert self.person is not None
         frames = self.person.wire.frames()
-        for frame in frames[self._read :]:
-            data = frame["data"]
-            room = data.get("conversation_id") if isinstance(data, dict) else None
-            if "change_seq" not in (data or {}) or room not in self.places:
-                continue
-            assert data["change_seq"] > self.places[room], (frame, self.places)
-            self.places[room] = data["change_seq"]
-            if frame["type"] == "new_message":
-                assert data["id"] not in self.messages, frame
-                self.messages[data["id"]] = data
-            elif frame["type"] == "message_updated":
-                # What it does not hold is older than what it has loaded.
-                assert data["id"] in self.messages or data["seq"] <= self.floors[room], frame
-                if data["id"] in self.messages:
-                    self.messages[data["id"]] = data
-        self._read = len(frames)
+        for frame in frames[self._taken :]:
+            self.replica.take(frame["type"], frame.get("data"))
+        self._taken = len(frames)
 
     def reached(self, room: str, number: int) -> bool:
         self.take()
-        return self.places[room] >= number
+        return self.replica.positions[room] >= number
 
 
 class World:
@@ -168,7 +149,7 @@ class World:
             )
         return React(**asked, emoji=chance.choice(EMOJIS), on=chance.random() < 0.7)
 
-    async def settled(self, *copies: Copy) -> dict[str, Any]:
+    async def settled(self, *copies: Away) -> dict[str, Any]:
         """Everything is done and told; the store's own state of all messages."""
         await asyncio.gather(*self.replies, return_exceptions=True)
         for node in self.nodes:
@@ -178,15 +159,8 @@ class World:
             key = f"default/{room}"
             head = await self.read(queries.conversation, None, key)
             for copy in copies:
-
-                def there(
-                    copy: Copy = copy, room: str = room, head: int = head["change_seq"]
-                ) -> Any:
-                    copy.take()
-                    return copy.places[room] >= head
-
-                await until(there)
-                assert copy.places[room] == head["change_seq"]
+                await until(partial(copy.reached, room, head["change_seq"]))
+                assert copy.replica.positions[room] == head["change_seq"]
             page = await self.read(queries.history, None, key, None, 0, 10_000)
             found.update({message["id"]: message for message in page["messages"]})
         return found
@@ -212,7 +186,7 @@ _steps = st.lists(
 async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) -> None:
     world = World(pair, random.Random(seed))
     await world.begin()
-    stayed, away = Copy(world.rooms), Copy(world.rooms)
+    stayed, away = Away(world.rooms), Away(world.rooms)
     await stayed.come(pair.one, 10_000)
     for what, number in steps:
         if what == "pause":
@@ -226,14 +200,14 @@ async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) 
     if away.person is None:
         await away.come(pair.two, limit)
     stored = await world.settled(stayed, away)
-    assert stayed.resets == 0
-    assert stayed.messages == stored
-    shown = {
+    assert stayed.replica.resets == 0
+    assert stayed.replica.messages == stored
+    floors = away.replica.floors
+    assert away.replica.messages == {
         id: message
         for id, message in stored.items()
-        if message["seq"] > away.floors[message["conversation_id"]]
+        if message["seq"] > floors[message["conversation_id"]]
     }
-    assert away.messages == shown
     stayed.leave()
     away.leave()
 
