@@ -25,8 +25,8 @@ from anmei.ids import new_id
 from anmei.settings import Settings
 from db import queries
 from db.store import Store
+from tests.actors.full_nodes import FullNode, Pair, Person
 from tests.actors.redis_nodes import until
-from tests.actors.test_two_nodes import FullNode, Pair, Person
 from tests.support.replica import Replica
 
 USERS = ("ada", "bob", "eve")
