@@ -155,6 +155,7 @@ class Welcome:
             for key, line in report.items()
             if (reported is not None and key in reported)
             or ((reported is None or is_inbox(key)) and (line["count"] or line["reset"]))
+            or (is_inbox(key) and line["from"] != line["to"])
         }
         device.push_now(complete(shown, preferences))
 

@@ -58,7 +58,7 @@ class InboxRead(msgspec.Struct, forbid_unknown_fields=True):
 
     seq: Seq | None = None
     message_ids: Annotated[list[Id], Meta(max_length=MAX_MESSAGE_IDS)] | None = None
-    all: Literal[True] | None = None
+    all: bool = False
     user_id: Id | None = None
 
 
@@ -148,7 +148,7 @@ class InboxReadMark(InboxHandler):
 
     async def post(self) -> None:
         body = self.body(InboxRead)
-        if sum(given is not None for given in (body.seq, body.message_ids, body.all)) != 1:
+        if (body.seq is not None) + (body.message_ids is not None) + body.all != 1:
             raise AnmeiError(ErrorCode.BAD_REQUEST, "give one of seq, message_ids and all")
         command = MarkInbox(
             user_key=self.owner(body.user_id),

@@ -14,7 +14,19 @@ from db.audiences import Audiences
 from db.cursors import to_cursor
 from db.store import Store
 from db.writes import run
-from tests.db.chat import NOW, change, create, delivered, do, key, read, send, touch
+from tests.db.chat import (
+    NOW,
+    change,
+    create,
+    delivered,
+    do,
+    key,
+    mark_inbox,
+    post,
+    read,
+    send,
+    touch,
+)
 from tests.db.search import index
 
 STATUS = "msg_whose_status_is_asked"
@@ -29,6 +41,7 @@ def filled(store: Store) -> Store:
     for number in range(40):
         do(store, *[send(f"room{number}", "u0") for _ in range(150)])
     do(store, send("room3", "u0", message_id=STATUS))
+    do(store, *[post(*users[:10]) for _ in range(30)])
     return store
 
 
@@ -78,6 +91,15 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "export messages": lambda db: queries.export_messages(db, key("room3"), 90, 140, 20),
     "export reactions": lambda db: queries.export_reactions(db, "msg_1", ("", 0), 20),
     "import again": lambda db: queries.are_in(db, key("room3"), ["msg_1", "msg_2"]),
+    "inbox": lambda db: [
+        queries.inbox(db, key("u3"), None, 5, False),
+        queries.inbox(db, key("u3"), None, 5, True),
+        queries.changes(db, key("u3!inbox"), 20, 50),
+        queries.newest(db, key("u3!inbox"), 50),
+        queries.distance(db, key("u3!inbox"), 20, 50),
+        queries.inbox_unread(db, key("u3!inbox"), 50),
+        queries.changed_since(db, [(key("u3!inbox"), 1)]),
+    ],
     "writes": lambda db: run(
         db,
         Audiences(),
@@ -85,6 +107,9 @@ WORK: dict[str, Callable[[Database], Any]] = {
             *[send(f"room{n}", "u0", client_msg_id=f"c{n}") for n in range(5)],
             *[delivered(f"room{n}", "u0", 140, device_id="phone") for n in range(5, 9)],
             *[read(f"room{n}", "u0", 141, message_ids=("a", "b")) for n in range(9, 12)],
+            post("u3", "u4", client_msg_id="again"),
+            mark_inbox("u3", 5, device_id="phone"),
+            mark_inbox("u4", None, "msg_1", "msg_2", device_id="phone"),
         ],
     ),
 }
@@ -116,7 +141,7 @@ def check_plans(plans: list[str]) -> None:
     for plan in plans:
         assert "Seq Scan on messages" not in plan, plan
         # SQLite names a table by its alias: m for messages, p for participants.
-        for table in ("messages", "m", "p", "participants", "d", "devices", "a", "l"):
+        for table in ("messages", "m", "p", "participants", "d", "devices", "r", "i", "a", "l"):
             assert f"SCAN {table}\n" not in plan + "\n", plan
             assert f"SCAN {table} " not in plan, plan
 

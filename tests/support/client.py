@@ -357,11 +357,13 @@ class Clients:
 
     async def __call__(self, server: Any, user: str, **options: Any) -> Client:
         """A device of `user` on `server` (an AnmeiProcess, or anything with `ws_url` and
-        `token`). Options of `make_token` (`roles`, `ttl`, `tenant`, `name`) may be among them."""
+        `token`), at `/ws/chat` or the path `door`. Options of `make_token` (`roles`, `ttl`,
+        `tenant`, `name`) may be among them."""
         token = options.pop("token", None) or server.token(
             user, **{key: options.pop(key) for key in TOKEN_OPTIONS if key in options}
         )
-        client = await self._connect(server.ws_url, token, **options)
+        url = server.ws_url.removesuffix("/ws/chat") + options.pop("door", "/ws/chat")
+        client = await self._connect(url, token, **options)
         self._clients.append(client)
         return client
 
