@@ -39,7 +39,7 @@ from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.indexer import Indexer
 from actors.keyring import Keyring
-from actors.links import make_links
+from actors.links import make_links, make_reckoning
 from actors.previews import listener
 from actors.revocations import Revocations
 from actors.router import Router
@@ -133,7 +133,8 @@ async def serve(
         undo.callback(router.close)
         revocations.attend(router)
         heard = listener(settings, router, archive, supervisor, counters)
-        supervisor.start("archive", lambda: archive.run(heard))
+        reckoning = make_reckoning(settings, heard, router, bus)
+        supervisor.start("archive", lambda: archive.run(reckoning))
         undo.push_async_callback(archive.flush)
         router.listen()
         await bus.start()
@@ -167,6 +168,7 @@ async def serve(
             bus=bus,
             presence=presence,
             router=router,
+            reckoning=reckoning,
             keyring=keyring,
             revocations=revocations,
             flusher=Flusher(loop, counters, settings.write_rate, settings.write_delay / 1000),

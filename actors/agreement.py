@@ -7,7 +7,7 @@ missed something looks there for all of its users.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from actors.device import Device
@@ -35,6 +35,18 @@ class Agreement:
     def __init__(self, router: "Router", users: Mapping[str, UserActor]) -> None:
         self._router = router
         self._users = users
+        self._synced: Callable[[Device, int], None] | None = None
+        self._gap: Callable[[], None] | None = None
+
+    def attend(self, synced: Callable[[Device, int], None], gap: Callable[[], None]) -> None:
+        """From now on `synced(device, events)` is told of devices that were brought up to date, and
+        `gap()` is called where something may have passed unseen."""
+        self._synced, self._gap = synced, gap
+
+    def synced(self, device: Device, report: Mapping[str, Mapping[str, Any]]) -> None:
+        """A device was brought up to date; `report` is what was replayed of each conversation."""
+        if self._synced is not None and not device.closed:
+            self._synced(device, sum(line["count"] for line in report.values()))
 
     # Status
 
@@ -102,6 +114,8 @@ class Agreement:
     def close_gap(self) -> None:
         """Something may have passed unseen: the store is asked."""
         self._router.supervisor.spawn("preferences", self._compare)
+        if self._gap is not None:
+            self._gap()
 
     async def _compare(self) -> None:
         known = {key: user.preference_seq for key, user in self._users.items()}

@@ -255,7 +255,7 @@ class Device:
             self._flusher.add(self)
 
     def push_now(self, event: Event) -> None:
-        """`push` for what somebody waits for, such as an answer: it waits for no turn of its own."""
+        """`push` for what somebody waits for, such as an answer: it takes no turn."""
         self.push(event)
         self.hurry()
 

@@ -100,6 +100,13 @@ class Relay:
             envelope = {"kind": "mark", "key": key, "users": list(user_keys)}
             self._publish(nodes, {**envelope, "type": type, "data": data})
 
+    def users(self, user_keys: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
+        """An event without a number for all devices of some users."""
+        nodes = self._presence.nodes(user_keys)
+        if nodes:
+            envelope = {"kind": "users", "users": list(user_keys), "type": type, "data": data}
+            self._publish(nodes, envelope)
+
     def shown(self, user_key: str, name: str, last_seen: int | None, keys: list[str]) -> None:
         """A user of this node is shown differently to the people of these conversations."""
         if not self.alone:

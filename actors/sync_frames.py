@@ -80,6 +80,7 @@ async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
     finally:
         device.replaying = False
     device.push_now(complete(report, preferences))
+    router.agreement.synced(device, report)
 
 
 HANDLERS: dict[str, Callable[..., None]] = {

@@ -158,6 +158,7 @@ class Welcome:
             or (is_inbox(key) and line["from"] != line["to"])
         }
         device.push_now(complete(shown, preferences))
+        self._router.agreement.synced(device, report)
 
     def _status(self, view: queries.AttachView) -> str:
         user = self._router.users.get(self._device.principal.key)

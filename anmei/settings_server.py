@@ -85,6 +85,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             secret=True,
         ),
     ] = ""
+    redis_mirror: Annotated[
+        bool,
+        about(
+            "ANMEI_REDIS_MIRROR",
+            "",
+            "Whether unread counts and the states of messages are written to Redis, for other "
+            "programs to read.",
+        ),
+    ] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         about("ANMEI_LOG_LEVEL", "", "The least serious log line that is written."),

@@ -28,9 +28,9 @@ from db.query_people import participants, small_conversations
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
 from db.query_search import Wanted, search
-from db.query_status import message_status
+from db.query_status import message_status, recent_statuses
 from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
-from db.query_unread import conversation_unread, unread
+from db.query_unread import conversation_unread, unread, unread_and_newest
 from db.shapes import Backlog, Event
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "ping",
     "preference_seqs",
     "preferences",
+    "recent_statuses",
     "pins",
     "reactions",
     "revocations",
@@ -76,5 +77,6 @@ __all__ = [
     "search",
     "small_conversations",
     "unread",
+    "unread_and_newest",
     "upload",
 ]

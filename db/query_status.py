@@ -7,8 +7,9 @@ from peewee import Database
 from anmei.clock import to_wire
 from anmei.ids import id_of, tenant_of
 from db.cursors import from_cursor, to_cursor
-from db.link import Row, fetch, marks
+from db.link import Row, fetch, fetch_many, marks
 from db.snapshot import snapshot
+from db.write_marks import MOST_TIMED
 
 SENT, DELIVERED, READ = "sent", "delivered", "read"
 
@@ -69,6 +70,43 @@ def message_status(
     }
 
 
+def recent_statuses(
+    database: Database, conversation_keys: list[str], message_ids: list[str], limit: int
+) -> dict[str, dict[str, Any]]:
+    """By id: `{"status", "recipients", "delivered", "read"}` of the last messages of each
+    conversation of at most `MOST_TIMED`, and of the personal messages that are named."""
+    rows: list[Row] = []
+    for key in conversation_keys:
+        rows += fetch(
+            database,
+            "SELECT t.id, count(p.user_key),"
+            " count(CASE WHEN p.last_delivered_seq >= t.seq THEN 1 END),"
+            " count(CASE WHEN p.last_read_seq >= t.seq THEN 1 END) FROM (SELECT m.id, m.seq,"
+            " m.sender_key, m.conversation FROM messages AS m"
+            " JOIN conversations AS c ON c.pk = m.conversation WHERE c.key = %s"
+            " AND c.participant_count <= %s ORDER BY m.seq DESC LIMIT %s) AS t"
+            " LEFT JOIN participants AS p ON p.conversation = t.conversation AND p.active = TRUE"
+            " AND p.user_key <> t.sender_key AND p.joined_seq < t.seq GROUP BY t.id",
+            (key, MOST_TIMED, limit),
+        )
+    rows += fetch_many(
+        database,
+        "SELECT m.id, count(*), count(r.delivered_at), count(r.read_at) FROM messages AS m"
+        " JOIN message_recipients AS r ON r.message = m.pk"
+        " WHERE m.id IN ({values}) GROUP BY m.id",
+        message_ids,
+    )
+    return {
+        id: {
+            "status": _status(0 < recipients == delivered, 0 < recipients == read),
+            "recipients": recipients,
+            "delivered": delivered,
+            "read": read,
+        }
+        for id, recipients, delivered, read in rows
+    }
+
+
 def _is_own(database: Database, asker_key: str, conversation: int | None, sender_key: str) -> bool:
     """Whether the asker sent it, and is still where it was sent."""
     if asker_key != sender_key or conversation is None:
@@ -122,17 +160,16 @@ def _conversation(
 
 
 def _inbox(database: Database, message: int, after: str, limit: int) -> tuple[Row, list[Row]]:
-    """The same of a personal message."""
+    """The same of a personal message; taken out of an inbox, it is not read for that."""
     ((recipients, delivered, read),) = fetch(
         database,
-        "SELECT count(*), count(CASE WHEN r.is_read = TRUE OR r.delivered_at IS NOT NULL"
-        f" THEN 1 END), count(CASE WHEN r.is_read = TRUE THEN 1 END) {_RECIPIENTS}",
+        f"SELECT count(*), count(r.delivered_at), count(r.read_at) {_RECIPIENTS}",
         (message,),
     )
     people = fetch(
         database,
         "SELECT r.recipient_key, (SELECT u.name FROM users AS u WHERE u.key = r.recipient_key),"
-        f" r.is_read = TRUE OR r.delivered_at IS NOT NULL, r.is_read, r.delivered_at, r.read_at"
+        " r.delivered_at IS NOT NULL, r.read_at IS NOT NULL, r.delivered_at, r.read_at"
         f" {_RECIPIENTS} AND r.recipient_key > %s ORDER BY r.recipient_key LIMIT %s",
         (message, after, limit),
     )

@@ -8,9 +8,12 @@ from typing import Any, get_args
 
 from peewee import Database
 
+from anmei.clock import to_wire
 from anmei.frames import MessageType, Priority
 from anmei.ids import id_of
+from db import shapes
 from db.link import Row, fetch
+from db.query_inbox import inbox
 from db.snapshot import snapshot
 
 #: Of `messages AS m`, for the user whose key the place holder stands for.
@@ -41,20 +44,55 @@ def unread(database: Database, user_key: str) -> dict[str, Any]:
     """`{"total", "inbox", "conversations": {conversation_id: n}, "by_type": {message_type: n},
     "by_priority": {priority: n}}`; of conversations, types and priorities only those with any."""
     with snapshot(database):
+        return _unread(database, user_key)
+
+
+def unread_and_newest(
+    database: Database, user_key: str, limit: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """`unread`, and the newest of these messages, the newest first, as of one moment."""
+    with snapshot(database):
+        return _unread(database, user_key), _newest(database, user_key, limit)
+
+
+def _unread(database: Database, user_key: str) -> dict[str, Any]:
+    rows = fetch(
+        database,
+        f"SELECT c.key, (SELECT {_NUMBERS} {_ABOVE_MARK}) {_MINE}"
+        " WHERE p.user_key = %s AND p.active = TRUE AND c.last_seq > p.last_read_seq",
+        (user_key,),
+    )
+    rows += fetch(
+        database,
+        f"SELECT NULL, {_NUMBERS} FROM message_recipients AS r"
+        " JOIN messages AS m ON m.pk = r.message"
+        " WHERE r.recipient_key = %s AND r.is_read = FALSE AND m.recalled_at IS NULL",
+        (user_key,),
+    )
+    return _summed(rows)
+
+
+def _newest(database: Database, user_key: str, limit: int) -> list[dict[str, Any]]:
+    found = inbox(database, user_key, None, limit, True)[0]
+    places = fetch(
+        database,
+        f"SELECT c.pk, c.key, c.updated_at, p.last_read_seq {_MINE} WHERE p.user_key = %s"
+        " AND p.active = TRUE AND c.last_seq > p.last_read_seq ORDER BY c.updated_at DESC LIMIT %s",
+        (user_key, limit),
+    )
+    for pk, key, updated_at, mark in places:
+        found.sort(key=lambda message: str(message["created_at"]), reverse=True)
+        if len(found) >= limit and found[limit - 1]["created_at"] > to_wire(updated_at):
+            break
         rows = fetch(
             database,
-            f"SELECT c.key, (SELECT {_NUMBERS} {_ABOVE_MARK}) {_MINE}"
-            " WHERE p.user_key = %s AND p.active = TRUE AND c.last_seq > p.last_read_seq",
-            (user_key,),
+            f"SELECT {shapes.of('m')} FROM messages AS m WHERE m.conversation = %s AND m.seq > %s"
+            f" AND {COUNTS.format(user_key='%s')} ORDER BY m.seq DESC LIMIT %s",
+            (pk, mark, user_key, limit),
         )
-        rows += fetch(
-            database,
-            f"SELECT NULL, {_NUMBERS} FROM message_recipients AS r"
-            " JOIN messages AS m ON m.pk = r.message"
-            " WHERE r.recipient_key = %s AND r.is_read = FALSE AND m.recalled_at IS NULL",
-            (user_key,),
-        )
-    return _summed(rows)
+        found += [shapes.message(row, id_of(key)) for row in rows]
+    found.sort(key=lambda message: str(message["created_at"]), reverse=True)
+    return found[:limit]
 
 
 def conversation_unread(database: Database, user_key: str, conversation_key: str) -> int | None:

@@ -182,3 +182,4 @@ class Unread(ConversationHandler):
         user_id = self.acting_for(self.query(Viewer).user_id, "user_id")
         key = make_key(self.principal.tenant, user_id)
         self.reply(200, await self.read(queries.unread, key))
+        self.services.reckoning.asked(key)

@@ -11,6 +11,7 @@ from actors.flusher import Flusher
 from actors.heartbeat import Heartbeat
 from actors.keyring import Keyring
 from actors.presence import Presence
+from actors.reckoning import Reckoning
 from actors.revocations import Revocations
 from actors.router import Router
 from anmei.settings import Settings
@@ -30,6 +31,7 @@ class Services:
     bus: Bus
     presence: Presence
     router: Router
+    reckoning: Reckoning
     keyring: Keyring
     revocations: Revocations
     flusher: Flusher

@@ -5,7 +5,7 @@ import itertools
 import json
 from typing import Any
 
-from actors.archive import Archive
+from actors.archive import Archive, Listener
 from actors.bus_memory import Hub, MemoryBus
 from actors.bus_redis import RedisBus
 from actors.counters import Counters
@@ -99,10 +99,11 @@ class FullNode:
             supervisor=self.supervisor,
             counters=self.counters,
         )
+        self.heard: Listener = self.router
 
     async def start(self) -> None:
         await asyncio.to_thread(self.store.open)
-        self.supervisor.start("archive", lambda: self.archive.run(self.router))
+        self.supervisor.start("archive", lambda: self.archive.run(self.heard))
         self.router.listen()
         await self.bus.start()
         await self.presence.start()

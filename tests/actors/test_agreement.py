@@ -9,8 +9,8 @@ from tornado.ioloop import IOLoop
 
 from actors.welcome import Welcome
 from db.store import Store
+from tests.actors.full_nodes import SETTINGS, FullNode, Pair, Person
 from tests.actors.redis_nodes import until
-from tests.actors.test_two_nodes import SETTINGS, FullNode, Pair, Person
 
 
 @pytest.fixture

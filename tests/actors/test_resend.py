@@ -14,8 +14,8 @@ from actors.resend import MOST_EVENTS
 from anmei.commands import CreateConversation
 from anmei.settings import Settings
 from db.store import Store
+from tests.actors.full_nodes import ROOM, FullNode, Person
 from tests.actors.redis_nodes import until
-from tests.actors.test_two_nodes import ROOM, FullNode, Person
 
 TIMEOUT = Settings().ack_timeout / 1000
 

@@ -81,6 +81,12 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "reactions": lambda db: queries.reactions(db, "acme", key("u0"), "msg_0", None, None, 5),
     "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
     "unread": lambda db: queries.unread(db, key("u3")),
+    "for one user": lambda db: (
+        queries.unread_and_newest(db, key("u3"), 9),
+        queries.recent_statuses(db, [key("room3")], [STATUS], 9),
+        queries.preferences(db, key("u3"), 0, 9),
+        queries.device_place(db, key("u0"), "phone", key("room3")),
+    ),
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
     "attachment": lambda db: queries.attachment(db, key("u3"), "acme", "file_3"),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from peewee import Database
 
 from anmei.commands import Command
+from anmei.commands_changes import RecallMessage
+from anmei.commands_inbox import MarkInbox, PostMessage
 from db import queries
 from db.link import execute, fetch
 from db.store import Store
@@ -59,14 +61,19 @@ def written(store: Store, sql: str, values: tuple[Any, ...]) -> None:
     store.read(work).result(10)
 
 
-def recall(store: Store, prefix: str, number: int) -> None:
-    """Recalls one of the messages, where there is that many."""
-    ids = store.read(
-        fetch, "SELECT id FROM messages WHERE client_msg_id LIKE %s ORDER BY pk", (prefix + "%",)
-    ).result(10)
+def recall(store: Store, ids: list[str], number: int) -> None:
+    """Recalls one of the messages, where there are so many."""
     if number < len(ids):
-        sql = "UPDATE messages SET recalled_at = 1, content = '' WHERE id = %s"
-        written(store, sql, ids[number])
+        by = {"by_key": key("ann"), "moderator": True}
+        do(store, RecallMessage(message_id=ids[number], at=NOW, **by))
+
+
+def notify(store: Store, id: str, user: str, type: str, is_read: bool) -> None:
+    """Posts to the inboxes of two users, and, with `is_read`, has one of them read it."""
+    to = (key(user), key("ann"))
+    do(store, PostMessage(id, key("shop"), "Shop", id, "hello", NOW, to, message_type=type))
+    if is_read:
+        do(store, MarkInbox(key(user), True, NOW, message_ids=(id,)))
 
 
 def personal(store: Store, id: str, user: str, type: str, is_read: bool) -> None:
@@ -130,19 +137,25 @@ def counted(database: Database, user: str) -> dict[str, Any]:
 def judge(store: Store, prefix: str, steps: list[tuple[Any, ...]]) -> None:
     rooms = [prefix + room for room in ROOMS]
     do(store, *[create(room, *USERS) for room in rooms])
+    sent: list[str] = []
     for number, step in enumerate(steps):
         if step[0] == "recall":
-            recall(store, "c_", step[1])
+            recall(store, sent, step[1])
         elif step[0] == "inbox":
-            personal(store, f"{prefix}{number}", key(step[1]), *step[2:])
+            notify(store, f"{prefix}{number}", *step[1:])
         else:
             (outcome,) = do(store, command(prefix, step, NOW + number))
+            if step[0] == "send" and outcome.reply is not None:
+                sent.append(outcome.reply["message"]["id"])
             if step[0] == "read" and outcome.reply is not None:
                 left = store.read(counted, key(step[2])).result(10)["conversations"]
                 assert outcome.reply["unread"] == left.get(prefix + step[1], 0)
     for user in map(key, USERS):
         expected = store.read(counted, user).result(10)
         assert store.read(queries.unread, user).result(10) == expected
+        both, newest = store.read(queries.unread_and_newest, user, 3).result(10)
+        assert both == expected
+        assert len(newest) == min(3, expected["total"])
         heads, _ = store.read(queries.heads, user, None, 200).result(10)
         shown = {head["conversation_id"]: head["unread"] for head in heads if head["unread"]}
         assert shown == expected["conversations"]

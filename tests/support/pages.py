@@ -26,6 +26,7 @@ EVENTS = (
     "message_status_update",
     "unread_update",
     "preference_update",
+    "unread_totals",
     "typing",
     "session_joined",
     "session_left",
