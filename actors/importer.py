@@ -89,6 +89,7 @@ class Importer:
             self._do(
                 EndImport(
                     key=self._key,
+                    title=head.title,
                     updated_at=from_wire(head.updated_at),
                     last_seq=head.last_seq,
                     change_seq=self._change_seq,

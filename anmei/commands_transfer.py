@@ -56,7 +56,7 @@ class BeginImport(msgspec.Struct):
 
 
 class ImportPeople(msgspec.Struct):
-    """Add people. Reply: `{}`. Those who are there already stay as they are."""
+    """Add people. Reply: `{}`. Those who are there already become what this says."""
 
     conversation_key: str
     people: tuple[ImportedPerson, ...]
@@ -64,8 +64,9 @@ class ImportPeople(msgspec.Struct):
 
 
 class ImportMessages(msgspec.Struct):
-    """Add messages and reactions to them. Reply: `{"added": n}`. Those that are there already stay
-    as they are; an id of a message of another conversation is a `conflict`."""
+    """Add messages and reactions to them. Reply: `{"added": n}`. Those that are there already stay,
+    or become what this says where their `change_seq` is another one; an id of a message of another
+    conversation is a `conflict`."""
 
     conversation_key: str
     #: By the names of their columns; JSON is text and times are ms since 1970.
@@ -80,6 +81,7 @@ class EndImport(msgspec.Struct):
     """
 
     key: str
+    title: str | None
     updated_at: int
     last_seq: int
     change_seq: int

@@ -1,5 +1,7 @@
 """Putting an exported conversation together again, and then showing it."""
 
+from typing import Any
+
 from anmei.commands import Outcome
 from anmei.commands_transfer import (
     BeginImport,
@@ -13,6 +15,7 @@ from anmei.ids import tenant_of
 from db import shapes
 from db.batch import Batch, Place
 from db.link import execute, fetch, fetch_many, insert_many
+from db.scrub import scrub
 from db.write_attachments import carry
 from db.write_people import make_users
 
@@ -26,7 +29,9 @@ _USERS = (
 _PEOPLE = (
     "INSERT INTO participants (conversation, user_key, role, active, joined_at, joined_seq,"
     " left_at, last_delivered_seq, last_read_seq) VALUES {values}"
-    " ON CONFLICT (conversation, user_key) DO NOTHING"
+    " ON CONFLICT (conversation, user_key) DO UPDATE SET role = excluded.role,"
+    " joined_at = excluded.joined_at, joined_seq = excluded.joined_seq, left_at = excluded.left_at,"
+    " last_delivered_seq = excluded.last_delivered_seq, last_read_seq = excluded.last_read_seq"
 )
 _COLUMNS = tuple(column.strip() for column in f"{shapes.MESSAGE_COLUMNS}, sender_key".split(","))
 _MESSAGES = f"INSERT INTO messages ({', '.join(_COLUMNS)}, conversation) VALUES {{values}}"
@@ -111,13 +116,17 @@ def messages(batch: Batch, command: ImportMessages) -> Outcome:
         place.tenant,
         ((row["id"], row["message_type"], row.get("body")) for row in new),
     )
+    for row in command.messages:
+        pk, change_seq = known.get(row["id"], (0, row["change_seq"]))
+        if change_seq != row["change_seq"]:
+            _replace(batch, pk, row)
     if command.reactions:
         known = _known(batch, place, named)
         insert_many(
             batch.database,
             _REACTIONS,
             [
-                (known[one.message_id], one.user_key, one.emoji, one.created_at)
+                (known[one.message_id][0], one.user_key, one.emoji, one.created_at)
                 for one in command.reactions
             ],
         )
@@ -161,11 +170,12 @@ def end(batch: Batch, command: EndImport) -> Outcome:
     )
     execute(
         batch.database,
-        "UPDATE conversations SET key = %s, dedup_key = %s, updated_at = %s, last_seq = %s,"
-        " change_seq = %s, meta_seq = %s, members_version = 1, participant_count = %s"
+        "UPDATE conversations SET key = %s, title = %s, dedup_key = %s, updated_at = %s,"
+        " last_seq = %s, change_seq = %s, meta_seq = %s, members_version = 1, participant_count = %s"
         " WHERE pk = %s",
         (
             command.key,
+            command.title,
             pair,
             command.updated_at,
             command.last_seq,
@@ -194,14 +204,26 @@ def _check_same(place: Place, command: BeginImport) -> None:
         )
 
 
-def _known(batch: Batch, place: Place, ids: list[str]) -> dict[str, int]:
-    """The primary keys of those messages that are there already."""
+def _replace(batch: Batch, pk: int, row: dict[str, Any]) -> None:
+    """Another file of the same conversation was begun before: what was recalled or edited between
+    the two must not stay as it was. Rows are replaced and never removed, since SQLite would give
+    their numbers again, which others rely on to rise."""
+    if row["recalled_at"] is not None:
+        scrub(batch.database, [pk])
+    execute(batch.database, "DELETE FROM reactions WHERE message = %s", (pk,))
+    sets = ", ".join(f"{column} = %s" for column in _COLUMNS)
+    values = (*map(row.get, _COLUMNS), pk)
+    execute(batch.database, f"UPDATE messages SET {sets} WHERE pk = %s", values)
+
+
+def _known(batch: Batch, place: Place, ids: list[str]) -> dict[str, tuple[int, int]]:
+    """The primary keys and the change_seq of those messages that are there already."""
     found = fetch_many(
         batch.database,
-        "SELECT id, pk, conversation FROM messages WHERE id IN ({values})",
+        "SELECT id, conversation, pk, change_seq FROM messages WHERE id IN ({values})",
         sorted(set(ids)),
     )
-    for id, _, conversation in found:
+    for id, conversation, _, _ in found:
         if conversation != place.pk:
             raise AnmeiError(ErrorCode.CONFLICT, f"{id} is a message of another conversation")
-    return {id: pk for id, pk, _ in found}
+    return {id: (pk, change_seq) for id, _, pk, change_seq in found}

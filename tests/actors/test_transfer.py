@@ -117,6 +117,32 @@ def test_a_conversation_goes_to_the_other_database_and_back_and_is_the_same(
         assert exported(store, tmp_path) == first
 
 
+def test_a_newer_file_after_half_of_an_older_one_leaves_nothing_of_the_older_one(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    path = tmp_path / "file"
+    with open_store(f"sqlite:///{tmp_path}/a.db") as store:
+        do(store, create("room", "ann", "bob"))
+        ids = [reply(store, send("room", "ann", "SECRET"))["message"]["id"] for _ in range(2)]
+        by = {"by_key": key("bob"), "at": NOW}
+        do(store, React(message_id=ids[1], emoji="👍", **by))
+        older = exported(store, tmp_path)
+        do(store, React(message_id=ids[1], emoji="👍", on=False, **by))
+        do(store, RecallMessage(message_id=ids[0], by_key=key("ann"), at=NOW))
+        do(store, EditMessage(message_id=ids[1], by_key=key("ann"), at=NOW, content="x"))
+        do(store, send("room", "bob"), read("room", "bob", 4), remove("room", "bob", "bob"))
+        newer = exported(store, tmp_path)
+    for url in (f"sqlite:///{tmp_path}/b.db", postgres_url):
+        with open_store(url) as store:
+            importer = Importer(store, "acme", io.BytesIO(older))
+            importer.check(tell)
+            with pytest.raises(KeyboardInterrupt):
+                importer.write(stop)
+            path.write_bytes(newer)
+            assert "room: 1 messages imported" in import_from(store, "acme", str(path))
+            assert exported(store, tmp_path) == newer
+
+
 def test_an_id_that_is_taken_is_left_as_it_is(tmp_path: Path, file: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(file)
