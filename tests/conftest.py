@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tornado.ioloop import IOLoop
 
 from tests.support.client import Clients
@@ -12,6 +13,10 @@ from tests.support.guards import *  # noqa: F403
 from tests.support.process import AnmeiProcess
 from tests.support.proxy import Proxy
 from tests.support.servers import Postgres, PostgresFiles, Redis, temporary_directory
+
+# How long an example takes says something of the machine, and of what else it does, alone.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 #: Files that mostly wait, for leases and timeouts of other processes: begun first, so that no
 #: process is left alone with one of them at the end. The longest first.

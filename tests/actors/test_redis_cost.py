@@ -12,8 +12,8 @@ from tornado.ioloop import IOLoop
 
 from anmei.commands import AddParticipants
 from db.store import Store
+from tests.actors.full_nodes import ROOM, Pair, Person
 from tests.actors.redis_nodes import until
-from tests.actors.test_two_nodes import ROOM, Pair, Person
 from tests.support.servers import Redis
 
 MESSAGES = 20
