@@ -171,7 +171,8 @@ def end(batch: Batch, command: EndImport) -> Outcome:
     execute(
         batch.database,
         "UPDATE conversations SET key = %s, title = %s, dedup_key = %s, updated_at = %s,"
-        " last_seq = %s, change_seq = %s, meta_seq = %s, members_version = 1, participant_count = %s"
+        " last_seq = %s, change_seq = %s, meta_seq = %s, members_version = 1,"
+        " participant_count = %s"
         " WHERE pk = %s",
         (
             command.key,
