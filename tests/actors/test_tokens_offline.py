@@ -21,9 +21,7 @@ def test_what_names_no_user_and_no_token_is_refused_before_anything_is_opened(
     tenant, user_id, token_id
 ) -> None:
     with pytest.raises(SettingsError, match="--user"):
-        revoke(
-            Settings(), "sqlite:////nowhere/x", tenant=tenant, user_id=user_id, token_id=token_id
-        )
+        revoke(Settings(), "sqlite:////nowhere/x", **words)
 
 
 def test_what_is_revoked_is_said(sqlite_url) -> None:
