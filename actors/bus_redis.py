@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from actors.bus import Checkup, Envelope
+from actors.bus_doubts import Doubts
 from actors.bus_outbox import Outbox
 from actors.bus_peers import Peers
 from actors.checkup_redis import check_up
@@ -59,6 +60,7 @@ class RedisBus:
         self._seal = Seal(secrets)
         self._outside = Outside(secrets)
         self._numbers = Numbers()
+        self._doubts = Doubts(node_id)
         self._outbox = Outbox(node_id, self._seal, counters)
         self._receive: Callable[[Envelope], None] = lambda envelope: None
         self._gap: Callable[[], None] = lambda: None
@@ -76,8 +78,7 @@ class RedisBus:
         self._flushed = asyncio.Event()
 
         self._subscribed = asyncio.Event()
-        self._heard_self = loop.time()
-        self._connected_at = loop.time()
+        self._heard_self = self._connected_at = loop.time()
         self._down: str | None = "not connected yet"
         self._publish_fails: str | None = None
         self._reported = False
@@ -153,6 +154,7 @@ class RedisBus:
 
     def forget(self, node_id: str) -> None:
         """The node is dead: nobody waits for it."""
+        self._doubts.forget(node_id)
         if self.peers.forget(node_id):
             self._numbers.forget(node_id)
 
@@ -309,7 +311,7 @@ class RedisBus:
             return
         if self.peers.hear(packet.sender):
             self._supervisor.spawn("bus catch-up", self._catch_up)
-        for envelope in packet.envelopes:
+        for envelope in self._doubts.admit(packet):
             self._hand_on(packet.sender, envelope)
         if taken is Taken.AFTER_LOSS:
             self._lost(packet)

@@ -129,11 +129,12 @@ class Relay:
         return self.tell({"kind": "tenant", "tenant": tenant, "type": type, "data": data})
 
     def tell(self, envelope: Envelope) -> int:
-        """Something for every other node. Returns how many there are, as far as is known."""
+        """Something for every other node. Returns how many are told; none while the bus has a
+        problem, though some may be."""
         if self.alone:
             return 0
         self._bus.publish_all(envelope)
-        return self._bus.others
+        return self._bus.others if self._bus.problem is None else 0
 
     def _publish(self, nodes: Iterable[str], envelope: Envelope) -> None:
         for node_id in nodes:

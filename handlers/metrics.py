@@ -83,6 +83,8 @@ class Gauges(Collector):
             ("sequencers", "Conversations with anybody connected here.", len(router.sequencers)),
             ("archive_waiting", "Writes that wait for a transaction.", services.archive.waiting),
             ("archive_down", "1 while the database cannot be reached.", services.archive.down),
+            ("nodes", "Nodes that this one knows, itself included.", services.bus.others + 1),
+            ("revocations", "Revocations in force.", len(services.revocations)),
             ("draining", "1 while clients are sent to other nodes.", router.draining),
         ):
             yield GaugeMetricFamily(f"anmei_{name}", doc, value=value)

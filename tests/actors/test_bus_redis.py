@@ -236,6 +236,30 @@ async def test_strangers_on_redis_can_forge_nothing(nodes, redis_server):
     assert ada.got == []
 
 
+async def test_what_a_node_once_sent_to_all_moves_nobody_who_comes_later(nodes, redis_server):
+    """A stranger keeps what passes on Redis, and says it again to a node that is new."""
+    stranger = client(redis_server)
+    listening = stranger.pubsub()
+    await listening.subscribe("anmei:all")
+    kept: list[bytes] = []
+    ada = await nodes.start("node_a")
+    ada.bus.publish_all({"kind": "kick", "user": "default/eve"})
+    while not any(b"kick" in data for data in kept):
+        message = await listening.get_message(ignore_subscribe_messages=True, timeout=5)
+        kept += [message["data"]] if message else []
+    await nodes.stop(ada)
+    bob = await nodes.start("node_b")
+    for data in kept:
+        await stranger.publish("anmei:all", data)
+    await listening.aclose()
+    await stranger.aclose()
+    await until(lambda: bob.counters.bus_received >= len(kept))
+    eve = await nodes.start("node_c")
+    eve.bus.publish_all({"kind": "x", "n": 1})
+    await until(lambda: bob.got)
+    assert [envelope["kind"] for envelope in bob.got] == ["x"]
+
+
 async def test_nodes_with_an_older_and_a_newer_secret_hear_each_other(nodes):
     older, newer = "the older secret of these nodes ...", "the newer secret of these nodes ..."
     ada = await nodes.start("node_a", secrets=[older, newer])
