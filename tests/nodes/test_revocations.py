@@ -81,16 +81,17 @@ async def test_whoever_comes_or_refreshes_while_it_is_revoked_does_not_stay(
                 refused += 1
                 await asyncio.sleep(0.01)
 
-    async def refresh(node, number: int) -> None:
-        client = await Client.connect(node.ws_url, node.token("ada", jti=f"own {number}"))
-        await client.request("refresh_token", {"token": taken})
-        living.append(client)
+    async def refresh(client: Client) -> None:
         with contextlib.suppress(RequestFailed, Disconnected, WebSocketClosedError):
             while not stop.is_set():
                 await client.request("refresh_token", {"token": taken})
 
+    for number, node in enumerate((one, two) * 3):
+        client = await Client.connect(node.ws_url, node.token("ada", jti=f"own {number}"))
+        living.append(client)
+        await client.request("refresh_token", {"token": taken})
     tasks = [asyncio.create_task(come(node, how)) for node in (one, two) for how in HOW]
-    tasks += [asyncio.create_task(refresh(node, n)) for n, node in enumerate((one, two) * 3)]
+    tasks += [asyncio.create_task(refresh(client)) for client in living]
     await until(lambda: len(living) >= 20)
     assert (await admin.post(REVOKE, {"jti": "taken"})).status == 200
     for _ in range(2):
