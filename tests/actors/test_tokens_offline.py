@@ -20,8 +20,9 @@ from anmei.settings import Settings, SettingsError
 def test_what_names_no_user_and_no_token_is_refused_before_anything_is_opened(
     tenant, user_id, token_id
 ) -> None:
+    named = {"tenant": tenant, "user_id": user_id, "token_id": token_id}
     with pytest.raises(SettingsError, match="--user"):
-        revoke(Settings(), "sqlite:////nowhere/x", **words)
+        revoke(Settings(), "sqlite:////nowhere/x", **named)
 
 
 def test_what_is_revoked_is_said(sqlite_url) -> None:
