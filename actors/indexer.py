@@ -15,7 +15,7 @@ from db.errors import StoreUnavailable
 from db.search_index import Horizon
 from db.store import Store
 
-BATCH = 100  # messages in one transaction
+BATCH = 50  # messages in one transaction: 1 ms, at most some tens, of SQLite's one writer
 REST = 2.0  # times as long as the work, before the next
 SETTLING = 0.05  # seconds until transactions that still run are looked at again
 PAUSE_AFTER_FAILURE = 2.0  # seconds
