@@ -31,6 +31,9 @@ def within(database: Database, timeout_ms: int, what: str) -> Iterator[None]:
     late = False
     try:
         yield
+    except AnmeiError:
+        execute(database, "ROLLBACK")
+        raise
     except OperationalError as error:
         late = _took_too_long(error)
         if not late:
