@@ -17,7 +17,8 @@ SERVICE_TENANT = "default"
 
 # The last second that a date of four-digit years can show.
 _NEVER = 253_402_300_799
-_SECRET_PARAMETERS = frozenset({"token", "access_token", "refresh_token", "jwt", "api_key"})
+# What somebody looks for (`q`) is as private as what was said.
+_SECRET_PARAMETERS = frozenset({"token", "access_token", "refresh_token", "jwt", "api_key", "q"})
 _PARAMETER = re.compile(r"([?&;#])([^?&;#=]*)=([^&;#]*)")
 # Any token, wherever it stands. The look-behind lets a match begin only where a run of such
 # characters begins; without it a long run would be scanned once from each of its characters.

@@ -188,6 +188,7 @@ def test_two_api_keys_that_disagree_are_refused() -> None:
         (f"/files/{TOKEN}/x", "/files/(token)/x"),
         (f"/ws?p=bearer.{TOKEN}", "/ws?p=bearer.(token)"),
         ("/ws?token", "/ws?token"),
+        ("/search?q=divorce+lawyer&limit=5", "/search?q=(redacted)&limit=5"),
         ("/ws?tokens=3", "/ws?tokens=3"),
     ],
 )
