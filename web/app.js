@@ -35,6 +35,9 @@ class App {
     edit: (message) => this.#edit(message),
     seen: () => this.#seen(),
     isOnline: () => this.client?.state.state === 'online',
+    react: (message, emoji, on) => this.#ask('react', { message_id: message.id, emoji, on }),
+    recall: (message) => this.#ask('recall_message', { message_id: message.id }),
+    change: (message) => this.composer.change(message),
   });
   search = new Search(this.language, {
     token: () => this.session.token({ fresh: false }),
@@ -44,6 +47,7 @@ class App {
   });
   composer = new Composer({
     send: (content) => this.#send({ conversation_id: this.current.id, content }),
+    change: ({ id }, content) => this.#ask('edit_message', { message_id: id, content }),
     refusal: (content) => this.#tooLong(content),
     typing: (conversation_id, is_typing) =>
       this.client.notify('typing', { conversation_id, is_typing }),
@@ -159,7 +163,7 @@ class App {
     client.on('state', (state) => this.#stateChanged(state));
     client.on('ready', (data) => this.#ready(data));
     client.on('new_message', (message) => this.#received(message));
-    client.on('message_updated', (message) => store.received(message));
+    client.on('message_updated', (message) => store.revised(message));
     client.on('conversation_updated', (data) => this.#conversationUpdated(data));
     client.on('message_status_update', (data) => store.marks(data));
     client.on('unread_update', (data) => store.read(data));
@@ -306,6 +310,16 @@ class App {
     this.#keepUnsent();
     this.timeline.draw();
     this.timeline.toEnd();
+  }
+
+  /** Changes a message; what is refused is said, since nothing on the page would show it. */
+  async #ask(type, data) {
+    try {
+      await this.client.request(type, data);
+    } catch (error) {
+      const message = this.language.error(error);
+      this.notices.add({ id: type, type: 'error', message: this.language.t('notDone', { reason: message }) });
+    }
   }
 
   /** In words why a text is longer than the server takes it, or ''. */

@@ -13,10 +13,12 @@ export class Composer {
   #toldAt = 0;
   #timer = null;
   #telling = null;
+  #changing = null;
 
   /**
-   * `actions`: `send(text)`, `typing(conversationId, isTyping)`, and `refusal(text)`, which says in
-   * words why it cannot be sent, or ''. What cannot be sent stays in the box.
+   * `actions`: `send(text)`, `change(message, text)`, `typing(conversationId, isTyping)`, and
+   * `refusal(text)`, which says in words why it cannot be sent, or ''. What cannot be sent stays in
+   * the box.
    */
   constructor(actions) {
     this.#actions = actions;
@@ -26,9 +28,14 @@ export class Composer {
       // While an input method composes, Enter chooses a candidate. Some browsers end the
       // composition before this event and say so by the key code alone.
       const composes = event.isComposing || event.keyCode === 229;
+      if (event.key === 'Escape' && !composes) this.#keep();
       if (event.key !== 'Enter' || event.shiftKey || composes) return;
       event.preventDefault();
       this.#submit();
+    });
+    $('keep').addEventListener('click', () => {
+      this.#keep();
+      text.focus();
     });
     $('composer').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -39,12 +46,32 @@ export class Composer {
 
   show(conversationId) {
     this.#stop();
+    this.#keep();
     if (this.#conversation !== null) this.#drafts.set(this.#conversation, $('text').value);
     this.#conversation = conversationId;
     $('refusal').textContent = '';
     this.#put(this.#drafts.get(conversationId) ?? '');
     $('composer').hidden = conversationId === null;
     $('keys').hidden = conversationId === null;
+  }
+
+  /** What is sent next replaces this message, which is put into the box in place of the draft. */
+  change(message) {
+    this.#keep();
+    this.#changing = { message, draft: $('text').value };
+    $('changing').hidden = false;
+    this.#put(message.content);
+    $('text').focus();
+  }
+
+  /** Leaves the message as it is, and goes on with the draft. */
+  #keep() {
+    if (!this.#changing) return;
+    const { draft } = this.#changing;
+    this.#changing = null;
+    $('changing').hidden = true;
+    $('refusal').textContent = '';
+    this.#put(draft);
   }
 
   /** Puts `content` back into the box, before what stands there. */
@@ -71,6 +98,13 @@ export class Composer {
     const problem = this.#actions.refusal(value);
     $('refusal').textContent = problem;
     if (problem) return;
+    if (this.#changing) {
+      const { message } = this.#changing;
+      this.#keep();
+      this.#stop();
+      this.#actions.change(message, value);
+      return;
+    }
     this.#put('');
     this.#stop();
     // The message has ended the typing for whoever saw it: what is typed next is news again.

@@ -42,6 +42,7 @@ export class Store {
       this.#describe(conversation, head);
       conversation.unread = head.unread;
       conversation.countedSeq = head.last_seq;
+      conversation.countedChange = head.change_seq;
       conversation.lastReadSeq = Math.max(conversation.lastReadSeq, head.last_read_seq);
       if ((head.last_message?.seq ?? -1) >= (conversation.latest?.seq ?? 0)) {
         conversation.latest = head.last_message;
@@ -57,19 +58,34 @@ export class Store {
     this.#changed('all');
   }
 
-  /** Takes a `new_message` or `message_updated`. */
+  /** Takes a `new_message`. */
   received(message) {
     const conversation = this.#ensure(message.conversation_id);
     const isNew = this.#put(conversation, message);
     conversation.typing.delete(message.sender_id);
     if (message.sender_type === 'chat') this.#person(conversation, message.sender_id);
-    if (isNew && message.sender_id !== this.me?.user_id) {
+    if (isNew && message.sender_id !== this.me?.user_id && !message.recalled_at) {
       if (message.seq > Math.max(conversation.lastReadSeq, conversation.countedSeq)) {
         conversation.unread += 1;
       }
     }
     this.#changed('messages', message.conversation_id);
     return isNew;
+  }
+
+  /** Takes a `message_updated`. One that is older than all that is held comes with its page. */
+  revised(message) {
+    const conversation = this.#ensure(message.conversation_id);
+    const { messages } = conversation;
+    const held = messages.find(({ id }) => id === message.id);
+    if (held || message.seq > (messages[0]?.seq ?? Infinity)) this.#put(conversation, message);
+    else if (conversation.latest?.id === message.id) conversation.latest = message;
+    const unread = message.seq > conversation.lastReadSeq && message.sender_id !== this.me?.user_id;
+    // A recalled message changes no more, so this is the one time that it says so.
+    if (unread && message.recalled_at && message.change_seq > conversation.countedChange) {
+      conversation.unread = Math.max(0, conversation.unread - 1);
+    }
+    this.#changed('messages', message.conversation_id);
   }
 
   /** Takes a page of `history`; `older` when it was asked for with `before_seq` or with nothing. */
@@ -134,15 +150,23 @@ export class Store {
   }
 
   /** Takes an `unread_update`, or what `mark_read` was answered with. */
-  read({ conversation_id, unread, last_read_seq, last_seq }) {
+  read({ conversation_id, unread, last_read_seq, last_seq, change_seq }) {
     const conversation = this.get(conversation_id);
     if (!conversation) return;
-    // The server counted up to `last_seq`; what came here since is on top of that.
-    const since = conversation.messages.filter(
-      (message) => message.seq > last_seq && message.sender_id !== this.me?.user_id,
+    // The server counted up to `last_seq`, as of `change_seq`: what came here since is on top of
+    // that, and what was recalled since is taken off.
+    const others = conversation.messages.filter((message) => message.sender_id !== this.me?.user_id);
+    const since = others.filter((message) => message.seq > last_seq && !message.recalled_at);
+    const recalled = others.filter(
+      (message) =>
+        message.recalled_at &&
+        message.change_seq > change_seq &&
+        message.seq > (last_read_seq ?? 0) &&
+        message.seq <= last_seq,
     );
-    conversation.unread = unread + since.length;
+    conversation.unread = Math.max(0, unread + since.length - recalled.length);
     conversation.countedSeq = Math.max(conversation.countedSeq, last_seq);
+    conversation.countedChange = Math.max(conversation.countedChange, change_seq ?? 0);
     conversation.lastReadSeq = Math.max(conversation.lastReadSeq, last_read_seq ?? 0);
     this.#changed('unread', conversation_id);
   }
@@ -212,6 +236,9 @@ export class Store {
         lastReadSeq: 0,
         /** Up to here `unread` was counted by the server. */
         countedSeq: 0,
+        /** And as of this number. */
+        countedChange: 0,
+        ownerId: null,
         loaded: false,
         hasOlder: false,
         latest: null,
@@ -225,6 +252,7 @@ export class Store {
   #describe(conversation, head) {
     conversation.title = head.title;
     conversation.kind = head.kind;
+    conversation.ownerId = head.owner_id;
     conversation.updatedAt = head.updated_at;
     conversation.participantCount = head.participant_count;
     const before = conversation.people;

@@ -2,6 +2,7 @@
 
 import { linksOf, wordsOf } from './bodies.js';
 import { $, avatar, element } from './dom.js';
+import { quote, reactions, tools } from './later.js';
 
 const SAME_BREATH_MS = 5 * 60_000;
 const NEAR_PX = 80;
@@ -20,8 +21,12 @@ export class Timeline {
   #follow = true;
   #loading = false;
   #height = 0;
+  #openId = null;
 
-  /** `actions`: `older()`, `retry(message)`, `edit(message)`, `seen()` and `isOnline()`. */
+  /**
+   * `actions`: `older()`, `retry(message)`, `edit(message)`, `seen()` and `isOnline()`; of messages
+   * that were sent `react(message, emoji, on)`, `change(message)` and `recall(message)`.
+   */
   constructor(store, language, actions) {
     this.#store = store;
     this.#language = language;
@@ -47,6 +52,7 @@ export class Timeline {
     this.#dividerSeq = null;
     this.#unseen = 0;
     this.#follow = true;
+    this.#openId = null;
     this.draw();
   }
 
@@ -104,7 +110,9 @@ export class Timeline {
         const made = make();
         if (row && row.node.parentNode === list) {
           if (next === row.node) next = made;
+          const focused = row.node.contains(document.activeElement) && document.activeElement;
           row.node.replaceWith(made);
+          if (focused) refocus(made, focused.dataset.focus);
         }
         row = { node: made, signature };
       }
@@ -170,8 +178,11 @@ export class Timeline {
     const mark = isMine ? this.#mark(conversation, message) : null;
     const key = isMine && message.client_msg_id ? `mine ${message.client_msg_id}` : message.id;
     const name = message.sender_name || this.#store.nameOf(message.sender_id);
+    const isOpen = message.id !== undefined && message.id === this.#openId;
+    const quoted = message.reply_to && conversation.messages.find(({ id }) => id === message.reply_to);
     const signature = JSON.stringify([
       isFirst, mark, name, message.change_seq, message.content, message.created_at, message.error?.message,
+      isOpen, quoted?.change_seq,
     ]);
     return this.#row(key, signature, () => {
       const at = new Date(message.created_at);
@@ -181,18 +192,37 @@ export class Timeline {
         text: this.#language.time.format(at),
       });
       const tail = element('span', { class: 'tail' }, time);
-      if (message.edited_at) tail.prepend(`${this.#language.t('edited')} `);
+      if (message.edited_at && !message.recalled_at) tail.prepend(`${this.#language.t('edited')} `);
+      if (message.pinned_at) tail.prepend(`${this.#language.t('pinned')} · `);
       if (mark) tail.append(tick(mark));
       const words = () => wordsOf(message, (...what) => this.#language.t(...what));
       const text = message.recalled_at ? this.#language.t('recalled') : words();
       const bubble = element('div', { class: message.recalled_at ? 'bubble gone' : 'bubble' });
+      const about = this.#about(conversation, isMine);
+      const answered = quote(quoted, about, wordsOf);
+      if (answered) bubble.append(answered);
+      const origin = message.forwarded_from;
+      if (origin) {
+        const from = this.#language.t('forwardedFrom', { name: origin.sender_name });
+        bubble.append(element('div', { class: 'origin', dir: 'auto', text: from }));
+      }
       bubble.append(element('span', { class: 'text', dir: 'auto', text }), ...linksOf(message), tail);
-      const body = element('div', { class: 'body' }, bubble);
+      const said = element('div', { class: 'said' }, bubble);
+      const body = element('div', { class: 'body' }, said);
+      if (message.id && !message.recalled_at) {
+        const [opener, bar] = tools(message, isOpen, about);
+        said.append(opener);
+        if (bar) body.append(bar);
+      }
+      const given = reactions(message, about);
+      if (given) body.append(given);
       const states = [isMine && 'mine', isFirst && 'first', message.state === 'failed' && 'failed'];
       if (message.state === 'sending') states.push('pending');
+      const me = this.#store.me?.user_id;
+      if (message.mentions?.some((id) => id === me || id === '@all')) states.push('named');
       const item = element('li', {
         class: ['message', ...states.filter(Boolean)].join(' '),
-        data: { key },
+        data: { key, ...(message.id && { id: message.id }) },
       });
       if (!isMine && isFirst) {
         item.append(avatar(message.sender_id, name));
@@ -204,6 +234,39 @@ export class Timeline {
       item.append(body);
       return item;
     });
+  }
+
+  /** What the parts under a bubble need to know. */
+  #about(conversation, isMine) {
+    const me = this.#store.me?.user_id;
+    return {
+      t: (key, values) => this.#language.t(key, values),
+      me,
+      nameOf: (id) => this.#store.nameOf(id),
+      react: this.#actions.react,
+      canChange: isMine,
+      canRecall: isMine || conversation.ownerId === me,
+      actions: {
+        ...this.#actions,
+        open: (message) => this.#toggle(message),
+        react: (message, emoji, on) => {
+          this.#toggle(message);
+          this.#actions.react(message, emoji, on);
+        },
+        change: (message) => {
+          this.#toggle(message);
+          this.#actions.change(message);
+        },
+      },
+    };
+  }
+
+  /** Opens the tools of one message, and closes those of any other. */
+  #toggle({ id }) {
+    this.#openId = this.#openId === id ? null : id;
+    this.draw();
+    const row = this.#drawn.get(id) ?? [...this.#drawn.values()].find(({ node }) => node.dataset.id === id);
+    row?.node.querySelector('.opener')?.focus();
   }
 
   #mark(conversation, message) {
@@ -267,6 +330,12 @@ export class Timeline {
       this.#loading = false;
     }
   }
+}
+
+/** What had the focus in a row that was drawn anew has it again, or what stands nearest. */
+function refocus(row, name) {
+  const all = [...row.querySelectorAll('[data-focus]')];
+  (all.find((node) => node.dataset.focus === name) ?? all[0])?.focus({ preventScroll: true });
 }
 
 function line(names, text) {
