@@ -1,6 +1,7 @@
 /** The page: wires the client, what is known, and what is shown to each other. */
 
 import { wordsOf } from './bodies.js';
+import { Bell } from './bell.js';
 import { AnmeiClient } from './client.js';
 import { Composer } from './composer.js';
 import { drawConnection } from './connection.js';
@@ -44,6 +45,11 @@ class App {
     titleOf: (id) => (this.store.get(id) ? this.sidebar.titleOf(this.store.get(id)) : id),
     nameOf: (message) => message.sender_name || this.store.nameOf(message.sender_id),
     go: (message) => this.#go(message),
+  });
+  bell = new Bell(this.language, {
+    token: () => this.session.token({ fresh: false }),
+    read: (what) => this.client.request('mark_read', { conversation_id: null, ...what }).catch(() => {}),
+    announce: (text) => this.#announce(text),
   });
   composer = new Composer({
     send: (content) => this.#send({ conversation_id: this.current.id, content }),
@@ -166,12 +172,20 @@ class App {
     client.on('message_updated', (message) => store.revised(message));
     client.on('conversation_updated', (data) => this.#conversationUpdated(data));
     client.on('message_status_update', (data) => store.marks(data));
-    client.on('unread_update', (data) => store.read(data));
+    client.on('unread_update', (data) => this.#counted(data));
     client.on('typing', (data) => store.typing(data));
     client.on('user_status_update', (data) => store.status(data));
     client.on('system_notification', (data) => this.notices.add(data));
+    client.on('notification', (message) => message.id && this.bell.received(message));
+    client.on('notification_updated', (message) => this.bell.received(message));
+    client.on('notification_removed', (data) => this.bell.removed(data));
+    client.on('inbox_read', (data) => this.bell.readUpto(data));
+    client.on('inbox_gap', () => this.bell.forget());
     client.on('filled', (data) => store.page(data, false));
-    client.on('reset', ({ conversation_id, from }) => store.reset(conversation_id, from));
+    client.on('reset', ({ conversation_id, from }) => {
+      if (conversation_id === null) this.bell.forget();
+      else store.reset(conversation_id, from);
+    });
     client.on('sent', (data) => {
       store.sent(data);
       this.#keepUnsent();
@@ -188,6 +202,7 @@ class App {
       return;
     }
     this.store.established(data);
+    this.bell.counted(data.inbox);
     if (this.current && !this.store.get(this.current.id)) this.#show(null);
     if (!this.current) this.#chooseFirst();
     else {
@@ -201,6 +216,11 @@ class App {
     if (this.#wasLost) this.#announce(this.language.t('backAgain'));
     this.#wasLost = false;
     this.#drawConnection();
+  }
+
+  #counted(data) {
+    if (data.conversation_id !== null) this.store.read(data);
+    else this.bell.counted({ unread: data.unread, seq: data.last_seq });
   }
 
   #conversationUpdated(data) {
@@ -399,6 +419,7 @@ class App {
     this.inspector.draw();
     this.notices.draw();
     this.search.draw();
+    this.bell.draw();
     this.#drawConnection();
     this.#draw();
   }

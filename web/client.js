@@ -31,7 +31,8 @@ const PROBE_TIMEOUT_MS = 4_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 const STABLE_MS = 5_000;
 const DELIVERED_DELAY_MS = 250;
-const SEQUENCED = new Set(['new_message', 'message_updated', 'conversation_updated']);
+const INBOX = ['notification', 'notification_updated', 'notification_removed', 'inbox_read'];
+const SEQUENCED = new Set(['new_message', 'message_updated', 'conversation_updated', ...INBOX]);
 
 /** An unguessable id; `crypto.randomUUID` would be missing on pages without TLS. */
 export function newId(prefix) {
@@ -304,22 +305,25 @@ export class AnmeiClient {
     else if (type === 'disconnect') this.#lastWords = data;
     else if (type === 'sync_complete') this.#synced(data);
     else if (type === 'token_expiring') this.refreshToken();
-    if (SEQUENCED.has(type) && !this.#isNext(data)) return;
+    // What a backend publishes by itself has no number.
+    if (SEQUENCED.has(type) && data.change_seq !== undefined && !this.#isNext(data)) return;
     this.#emit(type, data);
     if (type === 'new_message' && data.sender_id !== this.session?.user_id) {
       this.delivered(data.conversation_id, data.seq);
     }
+    if (type === 'notification' && data.change_seq !== undefined) this.delivered(null, data.change_seq);
   }
 
   #established(data) {
     this.#cancel('connect');
     this.session = data;
     this.#reconnect = data.reconnect;
-    this.#sequence.begin(data.conversations, !data.has_more_conversations);
+    this.#sequence.begin(data.conversations, !data.has_more_conversations, data.inbox?.seq ?? 0);
     this.#setState('online');
     this.#after('stable', STABLE_MS, () => (this.#attempt = 0));
     this.#watch();
-    this.request('sync', { positions: this.#sequence.positions }).catch((error) => {
+    const { positions, inbox } = this.#sequence;
+    this.request('sync', { positions, inbox }).catch((error) => {
       if (error.code !== 'disconnected') this.#problem('sync', error.message);
     });
     this.#emit('ready', data);
@@ -335,8 +339,8 @@ export class AnmeiClient {
     return apply;
   }
 
-  #synced({ conversations }) {
-    for (const { id, problem, after, resetFrom } of this.#sequence.complete(conversations)) {
+  #synced({ conversations, inbox }) {
+    for (const { id, problem, after, resetFrom } of this.#sequence.complete(conversations, inbox)) {
       if (problem) this.#emit('problem', problem);
       if (after !== undefined) this.#fill(id, after);
       if (resetFrom !== undefined) this.#emit('reset', { conversation_id: id, from: resetFrom });
@@ -344,6 +348,7 @@ export class AnmeiClient {
   }
 
   async #fill(id, place) {
+    if (id === null) return this.#emit('inbox_gap', {});
     try {
       let page = { has_more: true };
       // A page of long messages is shorter than asked for.

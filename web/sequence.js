@@ -8,10 +8,16 @@
 export class Sequence {
   #places = new Map();
   #replayed = null;
+  #inboxHead = 0;
 
-  /** What `sync` says. */
+  /** What `sync` says. The inbox is held beside the conversations, as the one without an id. */
   get positions() {
-    return Object.fromEntries(this.#places);
+    return Object.fromEntries([...this.#places].filter(([id]) => id !== null));
+  }
+
+  /** The same for the inbox; undefined where the server is to choose what it sends of it. */
+  get inbox() {
+    return this.#places.get(null);
   }
 
   /**
@@ -19,14 +25,15 @@ export class Sequence {
    * that naming them in `sync` leaves no crack between the head and what is live. With `complete`,
    * a conversation that has no head is not ours any more.
    */
-  begin(heads, complete) {
+  begin(heads, complete, inboxHead) {
     const numbers = new Map(heads.map((head) => [head.conversation_id, head.change_seq]));
     for (const id of this.#places.keys()) {
-      if (complete && !numbers.has(id)) this.#places.delete(id);
+      if (complete && id !== null && !numbers.has(id)) this.#places.delete(id);
     }
     for (const [id, number] of numbers) {
       if (!this.#places.has(id)) this.#places.set(id, number);
     }
+    this.#inboxHead = inboxHead;
     this.#replayed = new Map();
   }
 
@@ -59,11 +66,14 @@ export class Sequence {
   }
 
   /** Judges a replay by its `sync_complete`: a list of `{id, problem?, after?, resetFrom?}`. */
-  complete(conversations) {
+  complete(conversations, inbox) {
     const replayed = this.#replayed ?? new Map();
     const findings = [];
     this.#replayed = null;
-    for (const [id, { from, to, count, reset }] of Object.entries(conversations)) {
+    const lines = Object.entries(conversations);
+    if (inbox) lines.push([null, inbox]);
+    else if (!this.#places.has(null)) this.#places.set(null, this.#inboxHead);
+    for (const [id, { from, to, count, reset }] of lines) {
       const numbers = replayed.get(id) ?? [];
       const held = numbers.filter((number) => number <= to).length;
       if (held !== count) {
