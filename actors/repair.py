@@ -69,7 +69,8 @@ class Repair:
             sequencer.retry()
             return
         sequencer.filled(
-            [Change(sequencer.key, *event, audience) for event in backlog.events], backlog.head
+            [Change(sequencer.key, *event, audience) for event in backlog.events],
+            backlog.head if backlog.whole else None,
         )
 
     async def _compare(self, sequencers: Mapping[str, Sequencer]) -> None:

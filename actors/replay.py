@@ -113,7 +113,7 @@ class Replay:
             return
         pages = await asyncio.wrap_future(self._store.read(queries.changes_many, wanted, PAGE))
         for span in spans:
-            complete = await self._push(span, pages[span.key], PAGE)
+            complete = await self._push(span, pages[span.key])
             await self._catch_up(span, complete)
 
     async def _large(self, span: Span) -> None:
@@ -126,7 +126,7 @@ class Replay:
         most = min(RESET_PAGE, self._limit)
         begun, newest = await asyncio.wrap_future(self._store.read(queries.newest, span.key, most))
         span.reset, span.begun, span.place, span.whole = True, begun, begun, begun
-        complete = await self._push(span, newest, most + 2)
+        complete = await self._push(span, newest)
         await self._catch_up(span, complete)
 
     async def _unread(self, span: Span) -> None:
@@ -136,7 +136,7 @@ class Replay:
             self._store.read(queries.inbox_unread, span.key, self._limit)
         )
         self._counters.resets += span.reset
-        complete = await self._push(span, page, self._limit + 1)
+        complete = await self._push(span, page)
         await self._catch_up(span, complete)
 
     async def _few(self, span: Span) -> bool:
@@ -160,7 +160,7 @@ class Replay:
                 page = await asyncio.wrap_future(
                     self._store.read(queries.changes, key, span.place, PAGE)
                 )
-                complete = await self._push(span, page, PAGE)
+                complete = await self._push(span, page)
             # What was read and has not gone out here yet must not do so behind the replay.
             sequencer = device.conversations.get(key)
             if sequencer is not None and device.holds(key, span.held):
@@ -187,9 +187,9 @@ class Replay:
             "reset": span.reset,
         }
 
-    async def _push(self, span: Span, page: queries.Backlog, size: int) -> bool:
-        """Sends a page of at most `size` events as fast as the device reads. Returns whether that
-        was all there is; the span's place is then where the store ended."""
+    async def _push(self, span: Span, page: queries.Backlog) -> bool:
+        """Sends a page as fast as the device reads. Returns whether that was all there is; the
+        span's place is then where the store ended."""
         device, before = self._device, span.count
         for number, type, data in page.events:
             await device.room()
@@ -203,7 +203,7 @@ class Replay:
             span.place = number
             span.count += 1
         self._counters.replayed += span.count - before
-        if len(page.events) >= size:
+        if not page.whole:
             return False
         span.place = span.whole = max(span.place, page.head)
         span.sent.clear()

@@ -19,6 +19,31 @@ HOLE_PATIENCE = 0.1  # seconds that an early event waits for those before it
 MOST_EARLY = 1_000  # events that may wait; past it the hole is read at once
 
 
+class Filling:
+    """A hole that is read in several parts: what those who are here have of it.
+
+    A message that is changed between two parts is in neither of the first ones, and comes as the
+    change of a message that nobody here has.
+    """
+
+    __slots__ = ("_begun", "_sent")
+
+    def __init__(self, begun: int) -> None:
+        #: Up to here everybody has every message.
+        self._begun = begun
+        #: The `seq` of those above that went out since.
+        self._sent: set[int] = set()
+
+    def type_of(self, change: Change) -> str:
+        """What the change is to those who are here."""
+        if change.type not in MESSAGE_EVENTS:
+            return change.type
+        seq = change.data["seq"]
+        type = message_event(seq, seq if seq in self._sent else self._begun, change.type)
+        self._sent.add(seq)
+        return type
+
+
 class Sequencer:
     """One conversation that somebody online here takes part in.
 
@@ -32,6 +57,7 @@ class Sequencer:
         "_early",
         "_expected",
         "_fill",
+        "_filling",
         "_loop",
         "_said",
         "_seats",
@@ -74,6 +100,7 @@ class Sequencer:
         self._said = said
         self._early: dict[int, Change] = {}
         self._expected = mark
+        self._filling: Filling | None = None
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -110,18 +137,22 @@ class Sequencer:
             self.expect(number)
             await future
 
-    def filled(self, changes: Iterable[Change], head: int) -> None:
-        """The store's answer: all that it has above the mark, ascending, and its last number.
+    def filled(self, changes: Iterable[Change], head: int | None) -> None:
+        """The store's answer: what it has above the mark, ascending, and its last number if that
+        is all of it; None where there is more, which is asked for next.
 
         Numbers up to `head` that are in neither were taken over by a later change of the same
         message. The mark may have moved since it was asked, and it alone says what is new here.
         """
-        begun = self.mark
+        if self._filling is None:
+            self._filling = Filling(self.mark)
         for change in changes:
             if change.change_seq > self.mark:
-                if change.type in MESSAGE_EVENTS:
-                    change.type = message_event(change.data["seq"], begun, change.type)
                 self._deliver(change)
+        if head is None:
+            self._fill(self)
+            return
+        self._filling = None
         self.mark = max(self.mark, head)
         self._go_on()
         if self.mark < self._expected:
@@ -149,11 +180,12 @@ class Sequencer:
         number = self.mark = change.change_seq
         if change.audience.version > self.version:
             self._reseat(change)
+        type = change.type if self._filling is None else self._filling.type_of(change)
         if self.devices:
-            event = Event.of(change.type, change.data)
+            event = Event.of(type, change.data)
             self._counters.encodes += 1
             self._counters.deliveries += fan_out(self.devices, self.key, number, event)
-            if self._said is not None and change.type == "new_message":
+            if self._said is not None and type == "new_message":
                 self._said(self, change)
 
     def _reseat(self, change: Change) -> None:
@@ -202,7 +234,7 @@ class Sequencer:
 
     def _read_hole(self) -> None:
         self._timer = None
-        if self.mark < self._expected:
+        if self.mark < self._expected or self._filling is not None:
             self._counters.holes += 1
             self._fill(self)
 

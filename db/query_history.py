@@ -10,24 +10,20 @@ from anmei.ids import id_of
 from anmei.inbox import audience_of, is_inbox
 from db import query_heads, query_inbox, shapes
 from db.link import Row, fetch, fetch_many, is_postgres
+from db.pages import MAX_PAGE_BYTES, fetch_page, text_bytes
 from db.query_people import visible
 from db.shapes import Backlog, Event
 from db.snapshot import snapshot
 
 _LAST = 2**63 - 1
 
-#: A page of history ends before its texts take more bytes than this, however few those are.
-MAX_PAGE_BYTES = 262_144
-
-_TEXTS = (
-    "content",
-    *(f"coalesce({column}, '')" for column in ("extra_metadata", "body", "link_preview")),
-)
+HOLE_PAGE = 500  # events of a hole that are read at once
 
 
 def changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
-    """The first `limit` events with change_seq > `after`, ascending. What was changed again later
-    appears only with its latest number, as `new_message` where its `seq` is above `after` too.
+    """The first events with change_seq > `after`, ascending: at most `limit` messages, and fewer
+    where they are long. What was changed again later appears only with its latest number, as
+    `new_message` where its `seq` is above `after` too.
 
     There is no upper end, on purpose: a message that is changed while somebody reads up to an end
     would pass that end, and be missed by whoever takes it for one that he holds.
@@ -58,32 +54,26 @@ def distance(database: Database, conversation_key: str, after: int, most: int) -
 
 
 def newest(database: Database, conversation_key: str, limit: int) -> tuple[int, Backlog]:
-    """The last `limit` messages by their `seq`, as they are now, and the number that the page
-    begins above. The events ascend by change_seq."""
+    """The last messages by their `seq`, as they are now, and the number that the page begins
+    above: at most `limit`, and fewer where they are long. The events ascend by change_seq."""
     if is_inbox(conversation_key):
         return query_inbox.newest(database, conversation_key, limit)
     with snapshot(database):
         head, row = _head(database, conversation_key)
-        seqs: list[Row] = []
-        if row is not None:
-            seqs = fetch(
-                database,
-                "SELECT seq FROM messages WHERE conversation = %s ORDER BY seq DESC LIMIT %s",
-                (row[1], limit),
-            )
-        events: list[Event] = []
-        begun = seqs[-1][0] - 1 if seqs else 0
-        if row is not None:
-            found = fetch(
-                database,
-                f"SELECT {shapes.MESSAGE_COLUMNS} FROM messages"
-                " WHERE conversation = %s AND seq > %s ORDER BY change_seq",
-                (row[1], begun),
-            )
-            events = _events(database, conversation_key, found, row, begun, limit + 1)
+        if row is None:
+            return 0, Backlog([], head, True)
+        seqs, _ = _fitting(database, (row[1], 0, _LAST), "DESC", limit)
+        begun = seqs[-1] - 1 if seqs else 0
+        found = fetch(
+            database,
+            f"SELECT {shapes.MESSAGE_COLUMNS} FROM messages"
+            " WHERE conversation = %s AND seq > %s ORDER BY change_seq",
+            (row[1], begun),
+        )
+        events = _events(database, conversation_key, found, row, begun, whole=True)
     if not seqs and events:
         begun = events[0][0] - 1
-    return begun, Backlog(events, head)
+    return begun, Backlog(events, head, True)
 
 
 def history(
@@ -120,8 +110,8 @@ def history(
 
 
 def hole(database: Database, conversation_key: str, after: int) -> tuple[Backlog, Audience]:
-    """All `changes`, and who is in the conversation now."""
-    found = changes(database, conversation_key, after, _LAST)
+    """The first `changes`, and who is in the conversation now."""
+    found = changes(database, conversation_key, after, HOLE_PAGE)
     return found, audience(database, conversation_key) or Audience(0, frozenset())
 
 
@@ -174,15 +164,17 @@ def _changes(database: Database, conversation_key: str, after: int, limit: int) 
         return query_inbox.changes(database, conversation_key, _within(after, 0), limit)
     head, row = _head(database, conversation_key)
     if row is None:
-        return Backlog([], 0)
+        return Backlog([], 0, True)
     first = _within(after, 0)
-    found = fetch(
+    found, whole = fetch_page(
         database,
-        f"SELECT {shapes.MESSAGE_COLUMNS} FROM messages"
-        " WHERE conversation = %s AND change_seq > %s ORDER BY change_seq LIMIT %s",
-        (row[1], first, limit),
+        shapes.of("m"),
+        "messages AS m WHERE m.conversation = %s AND m.change_seq > %s",
+        (row[1], first),
+        "m.change_seq",
+        limit,
     )
-    return Backlog(_events(database, conversation_key, found, row, first, limit), head)
+    return Backlog(_events(database, conversation_key, found, row, first, whole), head, whole)
 
 
 def _head(database: Database, conversation_key: str) -> tuple[int, Row | None]:
@@ -198,18 +190,18 @@ def _head(database: Database, conversation_key: str) -> tuple[int, Row | None]:
 
 
 def _events(
-    database: Database, conversation_key: str, found: list[Row], row: Row, after: int, limit: int
+    database: Database, conversation_key: str, found: list[Row], row: Row, after: int, whole: bool
 ) -> list[Event]:
-    """The first `limit` of these messages and the conversation's own change, where that is above
-    `after`, ascending."""
+    """These messages, `whole` if they are all above `after`, and the conversation's own change
+    where it is among them, ascending."""
     conversation_id = id_of(conversation_key)
     events = [shapes.message_change(shapes.message(each, conversation_id), after) for each in found]
     meta_seq = row[0]
-    if after < meta_seq and (len(found) < limit or meta_seq < events[-1][0]):
+    if after < meta_seq and (whole or meta_seq < events[-1][0]):
         data = shapes.conversation_change(meta_seq, query_heads.public(database, row[1:]))
         events.append((meta_seq, "conversation_updated", data))
         events.sort(key=lambda event: event[0])
-    return events[:limit]
+    return events
 
 
 def _fitting(
@@ -217,10 +209,9 @@ def _fitting(
 ) -> tuple[list[int], bool]:
     """The numbers of the messages that fit on a page, at least one where there are any, and whether
     there are more. Only their lengths are read: the texts of a page of long ones take megabytes."""
-    text = "octet_length({})" if is_postgres(database) else "length(CAST({} AS BLOB))"
     found = fetch(
         database,
-        f"SELECT seq, {' + '.join(map(text.format, _TEXTS))} FROM messages"
+        f"SELECT seq, {text_bytes(database)} FROM messages"
         f" WHERE conversation = %s AND seq > %s AND seq < %s ORDER BY seq {order} LIMIT %s",
         (*span, limit + 1),
     )

@@ -8,13 +8,14 @@ from anmei.inbox import owner_of
 from db import shapes
 from db.cursors import from_cursor, to_cursor
 from db.link import Row, fetch, fetch_many
+from db.pages import fetch_page
 from db.shapes import Backlog, Event
 from db.snapshot import snapshot
 
-_COPIES = (
-    f"SELECT {shapes.COPY_COLUMNS} FROM message_recipients AS r"
-    " JOIN messages AS m ON m.pk = r.message WHERE r.recipient_key = %s"
+_SOURCE = (
+    "message_recipients AS r JOIN messages AS m ON m.pk = r.message WHERE r.recipient_key = %s"
 )
+_COPIES = f"SELECT {shapes.COPY_COLUMNS} FROM {_SOURCE}"
 
 
 def inbox(
@@ -56,13 +57,9 @@ def inbox_unread(database: Database, key: str, limit: int) -> tuple[bool, Backlo
     and whether there are more."""
     with snapshot(database):
         head, _ = _head(database, key)
-        rows = fetch(
-            database,
-            f"{_COPIES} AND r.is_read = FALSE ORDER BY r.seq DESC LIMIT %s",
-            (owner_of(key), limit + 1),
-        )
-    events = sorted((shapes.inbox_change(row, 0) for row in rows[:limit]), key=_number)
-    return len(rows) > limit, Backlog(events, head)
+        rows, whole = _newest(database, key, " AND r.is_read = FALSE", limit)
+    events = sorted((shapes.inbox_change(row, 0) for row in rows), key=_number)
+    return not whole, Backlog(events, head, True)
 
 
 # What the queries of the same names are where a conversation is an inbox
@@ -70,12 +67,15 @@ def inbox_unread(database: Database, key: str, limit: int) -> tuple[bool, Backlo
 
 def changes(database: Database, key: str, after: int, limit: int) -> Backlog:
     head, row = _head(database, key)
-    found = fetch(
+    found, whole = fetch_page(
         database,
-        f"{_COPIES} AND r.change_seq > %s ORDER BY r.change_seq LIMIT %s",
-        (owner_of(key), after, limit),
+        shapes.COPY_COLUMNS,
+        f"{_SOURCE} AND r.change_seq > %s",
+        (owner_of(key), after),
+        "r.change_seq",
+        limit,
     )
-    return Backlog(_events(found, row, after, limit), head)
+    return Backlog(_events(found, row, after, whole), head, whole)
 
 
 def distance(database: Database, key: str, after: int, most: int) -> int:
@@ -91,9 +91,9 @@ def distance(database: Database, key: str, after: int, most: int) -> int:
 def newest(database: Database, key: str, limit: int) -> tuple[int, Backlog]:
     with snapshot(database):
         head, row = _head(database, key)
-        found = fetch(database, f"{_COPIES} ORDER BY r.seq DESC LIMIT %s", (owner_of(key), limit))
+        found, _ = _newest(database, key, "", limit)
     begun = min((shapes.notification(each)["seq"] for each in found), default=1) - 1
-    return begun, Backlog(_events(found, row, begun, limit + 1), head)
+    return begun, Backlog(_events(found, row, begun, whole=True), head, True)
 
 
 def changed_since(database: Database, places: dict[str, int]) -> list[tuple[str, int]]:
@@ -116,15 +116,23 @@ def _head(database: Database, key: str) -> tuple[int, Row]:
     return (rows[0][0], rows[0][1:]) if rows else (0, (0, 0, 0))
 
 
-def _events(found: list[Row], row: Row, after: int, limit: int) -> list[Event]:
-    """The first `limit` of these messages and of how far all is read, where that has changed above
-    `after`, ascending."""
+def _newest(database: Database, key: str, where: str, limit: int) -> tuple[list[Row], bool]:
+    """The last copies, the newest first, as many as fit on a page, and whether those are all."""
+    values = (owner_of(key),)
+    return fetch_page(
+        database, shapes.COPY_COLUMNS, f"{_SOURCE}{where}", values, "r.seq", limit, "DESC"
+    )
+
+
+def _events(found: list[Row], row: Row, after: int, whole: bool) -> list[Event]:
+    """These messages, `whole` if they are all above `after`, and how far all is read, where that
+    is among them, ascending."""
     events = sorted((shapes.inbox_change(each, after) for each in found), key=_number)
     meta_seq = row[0]
-    if after < meta_seq and (len(found) < limit or meta_seq < events[-1][0]):
+    if after < meta_seq and (whole or meta_seq < events[-1][0]):
         events.append((meta_seq, "inbox_read", shapes.inbox_read(*row)))
         events.sort(key=_number)
-    return events[:limit]
+    return events
 
 
 def _number(event: Event) -> int:

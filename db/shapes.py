@@ -34,9 +34,10 @@ class Backlog(NamedTuple):
     """What a conversation, or an inbox, has above a number, as of one moment."""
 
     events: list[Event]
-    #: Its last number at that moment. Where the events are fewer than was asked
-    #: for they are all there is up to it: whoever holds them holds every message up to it.
+    #: Its last number at that moment.
     head: int
+    #: Whether that is all there is up to `head`: whoever has it holds every message up to there.
+    whole: bool
 
 
 def of(table: str) -> str:

@@ -151,6 +151,31 @@ async def test_a_message_that_went_out_while_a_hole_was_read_is_new_no_longer():
     ]
 
 
+async def test_a_message_that_is_changed_between_two_parts_of_a_hole_is_new_all_the_same():
+    device, wire = make_device()
+    stage = Stage([device])
+    stage.store_is_down = True  # the parts are handed over below
+    stage.sequencer.filled([change(1), change(2)], None)
+    assert stage.reads == [2]
+    # 3 and 1 were changed before the second part was read, and 4 again after it was.
+    late = [change(4), change(5), change(6)]
+    late[1].data["seq"], late[2].data["seq"] = 3, 1
+    stage.sequencer.filled(late, 6)
+    again = change(7)
+    again.type, again.data["seq"] = "message_updated", 4
+    stage.sequencer.offer(again)
+    await tick(2)
+    assert [(frame["type"], frame["data"]["seq"]) for frame in wire.frames()] == [
+        ("new_message", 1),
+        ("new_message", 2),
+        ("new_message", 4),
+        ("new_message", 3),
+        ("message_updated", 1),
+        ("message_updated", 4),
+    ]
+    stage.sequencer.close()
+
+
 async def test_numbers_that_a_later_change_took_over_are_no_hole():
     device, wire = make_device()
     stage = Stage([device])

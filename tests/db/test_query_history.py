@@ -81,14 +81,14 @@ def test_changes_merge_messages_and_the_conversations_own(store: Store, room: st
         return numbers(backlog)
 
     message, changed = "new_message", "conversation_updated"
-    assert found(3, 3) == [(4, message), (5, changed), (6, message)]
+    assert found(3, 2) == [(4, message), (5, changed), (6, message)]
     assert found(0) == [(n, changed if n == 5 else message) for n in range(2, 9)]
-    assert found(0, 4) == [(2, message), (3, message), (4, message), (5, changed)]
+    assert found(0, 4) == [(n, changed if n == 5 else message) for n in range(2, 7)]
     assert found(0, 3) == [(2, message), (3, message), (4, message)]
-    assert found(4, 1) == [(5, changed)]
+    assert found(4, 1) == [(5, changed), (6, message)]
     assert found(8) == []
-    assert store.read(queries.changes, key("nowhere"), 0, 9).result(10) == ([], 0)
-    ((_, _, data),) = store.read(queries.changes, key(room), 4, 1).result(10).events
+    assert store.read(queries.changes, key("nowhere"), 0, 9).result(10) == ([], 0, True)
+    (_, _, data), _ = store.read(queries.changes, key(room), 4, 1).result(10).events
     assert data["conversation_id"] == room
     assert [who["user_id"] for who in data["conversation"]["participants"]] == ["ann", "bob", "cid"]
 
@@ -98,7 +98,7 @@ def test_changes_are_the_same_events_that_were_handed_out_live(store: Store) -> 
     outcomes = do(store, *[send("live", "ann", str(n)) for n in range(3)])
     outcomes += do(store, remove("live", "ann", "bob"))
     live = [(c.change_seq, c.type, c.data) for outcome in outcomes for c in outcome.changes]
-    assert store.read(queries.changes, key("live"), 1, 99).result(10) == (live, 5)
+    assert store.read(queries.changes, key("live"), 1, 99).result(10) == (live, 5, True)
 
 
 def test_the_newest_page_ascends_and_begins_above_a_number(store: Store, room: str) -> None:
@@ -134,7 +134,25 @@ def test_the_newest_page_of_a_conversation_without_messages_is_the_conversation(
     reply(store, create("empty", "ann"))
     begun, backlog = store.read(queries.newest, key("empty"), 9).result(10)
     assert (begun, numbers(backlog), backlog.head) == (0, [(1, "conversation_updated")], 1)
-    assert store.read(queries.newest, key("nowhere"), 9).result(10) == (0, ([], 0))
+    assert store.read(queries.newest, key("nowhere"), 9).result(10) == (0, ([], 0, True))
+
+
+def test_pages_of_long_messages_end_early_and_say_so(store: Store) -> None:
+    reply(store, create("long", "ann"))
+    do(store, *[send("long", "ann", "语" * 30_000) for _ in range(5)])
+    do(store, send("long", "ann", "short"))
+    after, pages = 1, []
+    while True:
+        backlog = store.read(queries.changes, key("long"), after, 99).result(10)
+        pages.append([number for number, _ in numbers(backlog)])
+        if backlog.whole:
+            break
+        after = pages[-1][-1]
+    # 90 KB each, and a page ends with the message that passes 256 KiB.
+    assert pages == [[2, 3, 4], [5, 6, 7]]
+    begun, backlog = store.read(queries.newest, key("long"), 99).result(10)
+    assert (begun, [number for number, _ in numbers(backlog)]) == (4, [5, 6, 7])
+    assert not store.read(queries.hole, key("long"), 1).result(10)[0].whole
 
 
 def test_changes_of_many_come_from_one_moment(store: Store, room: str) -> None:
