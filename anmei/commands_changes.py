@@ -36,7 +36,8 @@ class EditMessage(ChangeMessage, kw_only=True):
 
 class RecallMessage(ChangeMessage, kw_only=True):
     """Take a message back: nothing of what it said is kept (`db.scrub`). Its sender may within
-    `window` ms (0: at any time), the owner of the conversation and moderators at any time."""
+    `window` ms (0: at any time), the owner of the conversation, unless it is `direct`, and
+    moderators at any time."""
 
     window: int = 0
 

@@ -43,7 +43,9 @@ def named_by(command: SendMessage | PostMessage) -> tuple[str, ...]:
 
 def touched(command: Command) -> tuple[str, ...]:
     """The files whose rows a command reads or changes."""
-    if isinstance(command, SendMessage | PostMessage):
+    if isinstance(command, SendMessage):
+        return named_by(command)
+    if isinstance(command, PostMessage):
         return named_by(command)
     if isinstance(command, TakeUpload | SaveUpload | FinishUpload | RemoveFile):
         return (command.attachment_id,)

@@ -52,7 +52,9 @@ def recall(batch: Batch, command: RecallMessage) -> Outcome:
     target = find(batch, command)
     place = target.place
     own = command.by_key == target.sender_key
-    moderating = command.moderator or command.by_key == place.owner_key
+    # Of a conversation of two, either may have been the one to begin it.
+    owned = command.by_key == place.owner_key and place.kind != "direct"
+    moderating = command.moderator or owned
     if not own and not moderating:
         raise AnmeiError(
             ErrorCode.FORBIDDEN, "only its sender or the owner of the conversation recalls it"

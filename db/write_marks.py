@@ -81,13 +81,16 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
         if command.read:
             person.unread = 0
         wanted = [seqs.get((place.pk, id), 0) for id in command.message_ids]
-        seq = min(place.last_seq, max(command.seq or 0, *wanted, 0))
+        asked = max(command.seq or 0, *wanted, 0)
+        seq = min(place.last_seq, asked)
         if person.move(seq, command.read):
             person.at = command.at
             last_moves[place.pk, command.user_key] = number
         if command.device_id is not None and seq > 0:
             device = (place.pk, command.user_key, command.device_id)
-            devices[device] = max(seq, devices.get(device, 0))
+            # A device that has received a change of a message holds more than messages.
+            held = seq if command.read else min(place.change_seq, asked)
+            devices[device] = max(held, devices.get(device, 0))
     _write(batch, [person for person in people.values() if person.moved])
     _write_devices(batch, devices)
     _count_unread(batch, list(people.values()))

@@ -94,6 +94,8 @@ def send(batch: Batch, commands: list[SendMessage], *, together: bool = False) -
 
 def _asks(command: SendMessage) -> list[write_attachments.Ask]:
     """The files that a message is to carry, and who says so."""
+    if command.body is None:
+        return []
     return [
         (command.sender_key, command.as_member, id) for id in write_attachments.named_by(command)
     ]

@@ -97,30 +97,30 @@ def run_apart(
 
 
 def _lock(batch: Batch, commands: list[Command]) -> None:
-    if any(isinstance(command, RevokeTokens | SweepRevocations) for command in commands):
+    # Nearly all commands of a busy server send a message; no more is asked of those than needed.
+    rare = [command for command in commands if type(command) is not SendMessage]
+    if any(isinstance(command, RevokeTokens | SweepRevocations) for command in rare):
         batch.lock_revoking()
-    posts = [command for command in commands if isinstance(command, PostMessage)]
+    posts = [command for command in rare if isinstance(command, PostMessage)]
     new_inboxes = batch.inboxes.missing(key for post in posts for key in post.recipient_keys)
-    if new_inboxes or any(isinstance(command, _MAKING) for command in commands):
+    if new_inboxes or any(isinstance(command, _MAKING) for command in rare):
         batch.lock_creation()
     batch.inboxes.make(new_inboxes)
-    batch.lock_owners(
-        {command.owner_key for command in commands if isinstance(command, CreateUpload)}
-    )
-    changes = [command for command in commands if isinstance(command, ChangeMessage)]
+    batch.lock_owners({command.owner_key for command in rare if isinstance(command, CreateUpload)})
+    changes = [command for command in rare if isinstance(command, ChangeMessage)]
     batch.find_homes([change.message_id for change in changes])
     named = {key for command in commands for key in _conversations(batch, command)}
     keys = {key for key in named if key is not None and key != _INBOXES}
-    new = [command for command in commands if isinstance(command, CreateConversation)]
+    new = [command for command in rare if isinstance(command, CreateConversation)]
     keys |= batch.find_twins(
         [name for name in map(write_conversations.pair, new) if name is not None],
         [name for name in map(write_conversations.once, new) if name is not None],
     )
-    keys |= {command.key for command in commands if isinstance(command, BeginImport | EndImport)}
+    keys |= {command.key for command in rare if isinstance(command, BeginImport | EndImport)}
     batch.lock(keys)
     batch.inboxes.lock(
         {key for post in posts for key in post.recipient_keys}
-        | {command.user_key for command in commands if isinstance(command, _OF_ONE_INBOX)}
+        | {command.user_key for command in rare if isinstance(command, _OF_ONE_INBOX)}
     )
     files = {id for command in commands for id in write_attachments.touched(command)}
     for change in changes:
@@ -131,6 +131,8 @@ def _lock(batch: Batch, commands: list[Command]) -> None:
 
 def _conversations(batch: Batch, command: Command) -> tuple[str | None, ...]:
     """The conversations that a command speaks of; of several without any the order is kept."""
+    if type(command) is SendMessage:
+        return (command.conversation_key,)
     if isinstance(command, InboxCommand):
         return (_INBOXES,)
     if isinstance(command, _NOWHERE):
@@ -153,14 +155,18 @@ def _stages(batch: Batch, commands: list[Command]) -> list[tuple[type, list[int]
     for number, command in enumerate(commands):
         kind = type(command) if type(command) in _GROUPED else object
         keys = _conversations(batch, command)
-        for at in range(max(reached.get(key, 0) for key in keys), len(stages)):
+        first = reached.get(keys[0], 0)
+        if len(keys) > 1:
+            first = max(reached.get(key, 0) for key in keys)
+        for at in range(first, len(stages)):
             if stages[at][0] is kind:
                 break
         else:
             at = len(stages)
             stages.append((kind, []))
         stages[at][1].append(number)
-        reached.update(dict.fromkeys(keys, at))
+        for key in keys:
+            reached[key] = at
     return stages
 
 

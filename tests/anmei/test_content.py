@@ -2,7 +2,7 @@
 
 import pytest
 
-from anmei.content import check_content, check_line
+from anmei.content import MAX_EMOJI_LENGTH, check_content, check_emoji, check_line
 from anmei.errors import AnmeiError, ErrorCode
 
 SHOWN = (
@@ -38,3 +38,21 @@ def test_content_is_measured_in_bytes_and_may_hold_all_but_nul() -> None:
     with pytest.raises(AnmeiError) as caught:
         check_content("a\x00", 11)
     assert caught.value.code is ErrorCode.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    "emoji", ["👍", "❤️", "👩‍👩‍👧‍👦", "🏴󠁧󠁢󠁥󠁮󠁧󠁿", ":party-parrot:", "好", "x" * MAX_EMOJI_LENGTH, "1️⃣"]
+)
+def test_an_emoji_is_a_picture_or_a_short_word(emoji: str) -> None:
+    check_emoji(emoji)
+
+
+@pytest.mark.parametrize(
+    "emoji",
+    ["", " ", "a b", "👍\n", "\x00", "\u202e👍", "\u200d", "\ufe0f", "\ufffd", "\u2028", "x" * 33],
+)
+def test_what_nobody_sees_or_is_no_single_sign_is_no_emoji(emoji: str) -> None:
+    with pytest.raises(AnmeiError) as caught:
+        check_emoji(emoji)
+    assert caught.value.code is ErrorCode.BAD_REQUEST
+    assert "1 to 32 characters" in caught.value.message

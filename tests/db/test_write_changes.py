@@ -6,6 +6,7 @@ import pytest
 
 from anmei.commands import Outcome
 from anmei.commands_changes import MAX_PINS, SweepAudit
+from anmei.commands_previews import SetPreview
 from anmei.errors import ErrorCode
 from db import queries
 from db.store import Store
@@ -107,6 +108,16 @@ def test_an_edit_has_its_window_and_a_repeat_has_none(store: Store, room: str) -
     assert code(store, change.edit("msg_2", "bob", "new", **late)) is None
 
 
+def test_what_was_shown_of_a_link_goes_with_the_link(store: Store, room: str) -> None:
+    link = "https://example.org/a"
+    do(store, change.edit("msg_2", "bob", f"see {link}"))
+    do(store, SetPreview(key(room), "msg_2", link, f'{{"url":"{link}"}}'))
+    message = reply(store, change.edit("msg_2", "bob", f"do see {link}"))["message"]
+    assert message["link_preview"] == {"url": link}
+    message = reply(store, change.edit("msg_2", "bob", "see https://example.org/b"))["message"]
+    assert message["link_preview"] is None
+
+
 def test_what_is_recalled_is_not_edited_pinned_reacted_to_or_forwarded(
     store: Store, room: str
 ) -> None:
@@ -132,6 +143,13 @@ def test_its_sender_recalls_in_time_and_moderators_at_any(store: Store, room: st
     assert code(store, change.recall("msg_2", "bob", **late)) is None
     assert code(store, change.recall("msg_2", "cid", **late)) is ErrorCode.FORBIDDEN
     assert code(store, change.recall("msg_3", "cid", moderator=True, **late)) is None
+
+
+def test_who_began_a_conversation_of_two_recalls_nothing_of_the_other(store: Store) -> None:
+    reply(store, create("two", "ann", "bob", kind="direct"))
+    reply(store, send("two", "bob", message_id="msg_2"))
+    assert code(store, change.recall("msg_2", "ann")) is ErrorCode.FORBIDDEN
+    assert code(store, change.recall("msg_2", "bob")) is None
 
 
 def test_what_a_recalled_message_keeps_is_its_place(store: Store, room: str) -> None:

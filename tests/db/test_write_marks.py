@@ -5,7 +5,7 @@ from anmei.errors import ErrorCode
 from db import queries
 from db.store import Store
 from db.write_marks import MAX_COVERED
-from tests.db.chat import NOW, create, delivered, do, key, read, reply, send, touch
+from tests.db.chat import NOW, change, create, delivered, do, key, read, reply, send, touch
 
 
 @pytest.fixture
@@ -143,6 +143,15 @@ def test_a_device_has_a_place_of_its_own(store: Store, room: str) -> None:
         return view.places[0].device_seq
 
     assert [place("phone"), place("laptop"), place("never seen")] == [6, 4, None]
+
+
+def test_a_device_that_holds_a_change_is_not_told_of_it_again(store: Store) -> None:
+    do(store, touch("bob", "phone"), create("later", "ann", "bob"))
+    do(store, send("later", "ann", message_id="msg_2"))
+    do(store, change.react("msg_2", "ann", "👍"))
+    do(store, delivered("later", "bob", 2**40, device_id="phone"))
+    (place,) = store.read(queries.attach_view, key("bob"), "phone", 10).result(10).places
+    assert (place.device_seq, place.delivered_seq, place.change_seq) == (3, 2, 3)
 
 
 def test_a_device_that_connects_in_the_same_batch_has_its_mark(store: Store, room: str) -> None:
