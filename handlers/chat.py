@@ -265,6 +265,8 @@ class ChatSocket(Answers, WebSocketHandler):
             principal = await self._services.keyring.verify_async(frame.data.token)
             if principal.key != device.principal.key:
                 raise AnmeiError(ErrorCode.FORBIDDEN, "the token is another user's")
+            if self._named is not None:
+                self.place(principal, self._named)  # it may have fewer roles than the one before
         except AnmeiError as error:
             self._answer_error(device, frame.id, error)
             return

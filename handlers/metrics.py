@@ -80,7 +80,11 @@ class Gauges(Collector):
         for name, doc, value in (
             ("connections_open", "Connections that are open.", router.connections),
             ("users_online", "Users with a connection here, or in grace.", len(router.users)),
-            ("sequencers", "Conversations with anybody connected here.", len(router.sequencers)),
+            (
+                "sequencers",
+                "Conversations and inboxes of people here.",
+                len(router.sequencers),
+            ),
             ("archive_waiting", "Writes that wait for a transaction.", services.archive.waiting),
             ("archive_down", "1 while the database cannot be reached.", services.archive.down),
             ("nodes", "Nodes that this one knows, itself included.", services.bus.others + 1),

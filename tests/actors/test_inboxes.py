@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from actors import archive
 from anmei.commands_inbox import PostMessage
 from anmei.ids import new_id
 from anmei.inbox import inbox_key
@@ -104,6 +107,20 @@ async def test_ten_thousand_recipients_cost_one_publish_a_node(pair: Pair) -> No
     if pair.redis:
         # Besides what nodes say of themselves all the time.
         assert pair.one.counters.bus_envelopes - before <= 5
+
+
+async def test_messages_to_very_many_do_not_share_a_transaction(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_COPIES", 10)
+    counters = pair.one.counters
+    await pair.one.do(post("ada"))
+    before = counters.archive_batches
+    many = [post(*[f"user{n}" for n in range(6)]) for _ in range(4)]
+    await asyncio.gather(*[pair.one.do(command) for command in (*many, post("ada"))])
+    # No two of the four fit together; the last one fits with any of them.
+    assert 3 <= counters.archive_batches - before <= 5
+    assert counters.archive_writes >= 6
 
 
 async def test_ids_that_are_too_long_for_one_envelope_go_in_a_few(pair: Pair) -> None:

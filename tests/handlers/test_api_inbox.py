@@ -347,3 +347,7 @@ async def test_the_inbox_door_opens_to_its_owner_and_to_admins_of_the_tenant(
     with pytest.raises(RequestFailed, match="not_found"):
         await admin.request("delivered", {"conversation_id": None, "seq": 2})
     assert len((await as_(ada).get(f"{INBOX}?unread=true")).body["messages"]) == 2
+    with pytest.raises(RequestFailed, match="not_found"):
+        await admin.request("refresh_token", {"token": server.token("root")})
+    fresh = server.token("root", roles=["admin"])
+    assert "expires_at" in await admin.request("refresh_token", {"token": fresh})
