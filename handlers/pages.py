@@ -17,7 +17,8 @@ TYPES = {
     ".json": "application/json; charset=UTF-8",
 }
 POLICY = (
-    "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; "
+    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' blob:; "
+    "media-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'self'; object-src 'none'"
 )
 

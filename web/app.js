@@ -1,5 +1,6 @@
 /** The page: wires the client, what is known, and what is shown to each other. */
 
+import { Attachments } from './attachments.js';
 import { wordsOf } from './bodies.js';
 import { Bell } from './bell.js';
 import { AnmeiClient } from './client.js';
@@ -15,6 +16,7 @@ import { Session, SignInIsOff } from './session.js';
 import { Sidebar } from './sidebar.js';
 import { Store } from './store.js';
 import { Timeline } from './timeline.js';
+import { Uploads } from './uploads.js';
 
 const DRAW_EVERY_MS = 16;
 const READ_AFTER_MS = 120;
@@ -39,6 +41,7 @@ class App {
     react: (message, emoji, on) => this.#ask('react', { message_id: message.id, emoji, on }),
     recall: (message) => this.#ask('recall_message', { message_id: message.id }),
     change: (message) => this.composer.change(message),
+    attachments: new Attachments(this.language, () => this.session.token({ fresh: false })),
   });
   search = new Search(this.language, {
     token: () => this.session.token({ fresh: false }),
@@ -57,6 +60,11 @@ class App {
     refusal: (content) => this.#tooLong(content),
     typing: (conversation_id, is_typing) =>
       this.client.notify('typing', { conversation_id, is_typing }),
+  });
+
+  uploads = new Uploads(this.language, {
+    token: () => this.session.token({ fresh: false }),
+    send: (message) => this.#send(message),
   });
 
   client = null;
@@ -203,6 +211,7 @@ class App {
     }
     this.store.established(data);
     this.bell.counted(data.inbox);
+    this.uploads.wake();
     if (this.current && !this.store.get(this.current.id)) this.#show(null);
     if (!this.current) this.#chooseFirst();
     else {
@@ -302,6 +311,7 @@ class App {
   #show(conversation) {
     this.current = conversation;
     this.composer.show(conversation?.id ?? null);
+    this.uploads.show(conversation?.id ?? null);
     this.timeline.show(conversation);
     this.#drawSoon();
   }
@@ -323,8 +333,13 @@ class App {
   }
 
   /** Sends a new message, or one that failed under the id that it had. */
-  #send({ conversation_id, content, client_msg_id }) {
-    const message = { conversation_id, content, ...(client_msg_id && { client_msg_id }) };
+  #send({ conversation_id, content, client_msg_id, message_type, body }) {
+    const message = {
+      conversation_id,
+      content,
+      ...(client_msg_id && { client_msg_id }),
+      ...(body && { message_type, body }),
+    };
     this.timeline.undivide();
     this.store.sending({ ...message, client_msg_id: this.client.send(message) });
     this.#keepUnsent();
@@ -355,8 +370,8 @@ class App {
   #keepUnsent() {
     const unsent = [];
     for (const { pending } of this.store.conversations.values()) {
-      for (const { conversation_id, content, client_msg_id, state } of pending.values()) {
-        if (state === 'sending') unsent.push({ conversation_id, content, client_msg_id });
+      for (const { state, error, created_at, ...message } of pending.values()) {
+        if (state === 'sending') unsent.push(message);
       }
     }
     this.session.unsent = unsent;
@@ -420,6 +435,7 @@ class App {
     this.notices.draw();
     this.search.draw();
     this.bell.draw();
+    this.uploads.draw();
     this.#drawConnection();
     this.#draw();
   }

@@ -74,6 +74,12 @@ const WORDS = {
     message: 'Message',
     writeHere: 'Write a message',
     send: 'Send',
+    attach: 'Attach a file',
+    uploads: 'Files on their way',
+    uploadFailed: 'Not uploaded: {reason}',
+    cancel: 'Cancel',
+    save: 'Save',
+    picture: 'Picture',
     keys: 'Enter sends · Shift + Enter starts a new line',
     empty: 'Nothing here yet',
     emptyHint: 'Say something, then open a second tab and answer yourself.',
@@ -206,6 +212,12 @@ const WORDS = {
     message: '消息',
     writeHere: '输入消息',
     send: '发送',
+    attach: '添加文件',
+    uploads: '正在上传的文件',
+    uploadFailed: '上传失败：{reason}',
+    cancel: '取消',
+    save: '保存',
+    picture: '图片',
     keys: 'Enter 发送 · Shift + Enter 换行',
     empty: '还没有消息',
     emptyHint: '先说点什么，再打开第二个标签页回复自己。',
@@ -293,6 +305,14 @@ export class Language {
   error(error) {
     const key = `error_${error.code}`;
     return this.t(key in WORDS[this.code] ? key : 'error_other', { detail: error.message });
+  }
+
+  /** A number of bytes, for people. */
+  bytes(size) {
+    const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
+    const step = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), units.length - 1);
+    const format = { style: 'unit', unit: units[step], maximumFractionDigits: step ? 1 : 0 };
+    return new Intl.NumberFormat(this.tag, format).format(size / 1000 ** step);
   }
 
   /** The day of `date` as a heading. */

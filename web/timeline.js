@@ -24,7 +24,7 @@ export class Timeline {
   #openId = null;
 
   /**
-   * `actions`: `older()`, `retry(message)`, `edit(message)`, `seen()` and `isOnline()`; of messages
+   * `actions`: `older()`, `retry(message)`, `edit(message)`, `seen()`, `isOnline()`, and `attachments`; of messages
    * that were sent `react(message, emoji, on)`, `change(message)` and `recall(message)`.
    */
   constructor(store, language, actions) {
@@ -182,7 +182,7 @@ export class Timeline {
     const quoted = message.reply_to && conversation.messages.find(({ id }) => id === message.reply_to);
     const signature = JSON.stringify([
       isFirst, mark, name, message.change_seq, message.content, message.created_at, message.error?.message,
-      isOpen, quoted?.change_seq,
+      isOpen, quoted?.change_seq, message.body,
     ]);
     return this.#row(key, signature, () => {
       const at = new Date(message.created_at);
@@ -195,7 +195,8 @@ export class Timeline {
       if (message.edited_at && !message.recalled_at) tail.prepend(`${this.#language.t('edited')} `);
       if (message.pinned_at) tail.prepend(`${this.#language.t('pinned')} · `);
       if (mark) tail.append(tick(mark));
-      const words = () => wordsOf(message, (...what) => this.#language.t(...what));
+      const carried = this.#actions.attachments.draw(message);
+      const words = () => (carried ? message.content : wordsOf(message, (...what) => this.#language.t(...what)));
       const text = message.recalled_at ? this.#language.t('recalled') : words();
       const bubble = element('div', { class: message.recalled_at ? 'bubble gone' : 'bubble' });
       const about = this.#about(conversation, isMine);
@@ -206,6 +207,7 @@ export class Timeline {
         const from = this.#language.t('forwardedFrom', { name: origin.sender_name });
         bubble.append(element('div', { class: 'origin', dir: 'auto', text: from }));
       }
+      if (carried) bubble.append(carried);
       bubble.append(element('span', { class: 'text', dir: 'auto', text }), ...linksOf(message), tail);
       const said = element('div', { class: 'said' }, bubble);
       const body = element('div', { class: 'body' }, said);
