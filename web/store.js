@@ -150,23 +150,25 @@ export class Store {
   }
 
   /** Takes an `unread_update`, or what `mark_read` was answered with. */
-  read({ conversation_id, unread, last_read_seq, last_seq, change_seq }) {
+  read({ conversation_id, unread, last_read_seq, last_seq, counted_to = Infinity }) {
     const conversation = this.get(conversation_id);
     if (!conversation) return;
-    // The server counted up to `last_seq`, as of `change_seq`: what came here since is on top of
+    // The server counted up to `last_seq`, as of `counted_to`: what came here since is on top of
     // that, and what was recalled since is taken off.
     const others = conversation.messages.filter((message) => message.sender_id !== this.me?.user_id);
     const since = others.filter((message) => message.seq > last_seq && !message.recalled_at);
     const recalled = others.filter(
       (message) =>
         message.recalled_at &&
-        message.change_seq > change_seq &&
+        message.change_seq > counted_to &&
         message.seq > (last_read_seq ?? 0) &&
         message.seq <= last_seq,
     );
     conversation.unread = Math.max(0, unread + since.length - recalled.length);
     conversation.countedSeq = Math.max(conversation.countedSeq, last_seq);
-    conversation.countedChange = Math.max(conversation.countedChange, change_seq ?? 0);
+    if (counted_to < Infinity) {
+      conversation.countedChange = Math.max(conversation.countedChange, counted_to);
+    }
     conversation.lastReadSeq = Math.max(conversation.lastReadSeq, last_read_seq ?? 0);
     this.#changed('unread', conversation_id);
   }

@@ -212,7 +212,7 @@ async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) 
     away.leave()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 30), ("postgres", 8)])
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 25), ("postgres", 5)])
 def test_a_device_that_was_away_ends_as_one_that_stayed(
     kind: str,
     examples: int,
