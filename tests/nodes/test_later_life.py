@@ -85,7 +85,7 @@ async def test_a_phone_that_comes_back_on_another_node_holds_what_the_laptop_hol
         "JWT_SECRET": "tokens" * 8,
         **FAST,
     }
-    one, two = await asyncio.gather(start(shared), start(shared))
+    one, two = await start(shared), await start(shared)
     for room in ROOMS:
         await make_room(one, "alice", "bob", "carol", id=room)
     alice, bob = await connect(one, "alice"), await connect(two, "bob")
