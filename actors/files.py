@@ -126,8 +126,12 @@ class Files:
         if found is None:
             raise not_found("file")
         if found["state"] == "uploading" and found["received"] == found["size"]:
-            # Whoever brought the last byte was stopped before the end.
-            await (await self.receive(owner, id, found["size"], None)).finish()
+            # Whoever brought the last byte was stopped before the end, or is at it just now.
+            try:
+                await (await self.receive(owner, id, found["size"], None)).finish()
+            except AnmeiError as error:
+                if error.code is not ErrorCode.LOCKED:
+                    raise
         return dict(found)
 
     async def receive(

@@ -123,8 +123,13 @@ async def test_a_finish_that_was_interrupted_is_made_up_for(database_url, storag
         first = await files.receive(ANN, id, 0, None)
         await first.feed(b"done")
         await first.cut()
+        # Whoever is at it just now is not disturbed.
+        second = await files.receive(ANN, id, 4, None)
+        assert (await files.upload(ANN, id))["state"] == "uploading"
+        await second.cut()
+        await files.upload(ANN, id)
         found = await files.upload(ANN, id)
-        assert (found["received"], found["size"]) == (4, 4)
+        assert (found["state"], found["received"], found["size"]) == ("ready", 4, 4)
         assert await contents(files, ANN, id) == b"done"
 
 
