@@ -11,6 +11,7 @@ import { Language } from './i18n.js';
 import { Inspector } from './inspector.js';
 import { Lonely } from './lonely.js';
 import { Notices } from './notices.js';
+import { Preferences } from './preferences.js';
 import { Search } from './search.js';
 import { Session, SignInIsOff } from './session.js';
 import { Sidebar } from './sidebar.js';
@@ -58,6 +59,7 @@ class App {
     send: (content) => this.#send({ conversation_id: this.current.id, content }),
     change: ({ id }, content) => this.#ask('edit_message', { message_id: id, content }),
     refusal: (content) => this.#tooLong(content),
+    draft: (conversationId, text) => this.preferences.saveDraft(conversationId, text),
     typing: (conversation_id, is_typing) =>
       this.client.notify('typing', { conversation_id, is_typing }),
   });
@@ -65,6 +67,10 @@ class App {
   uploads = new Uploads(this.language, {
     token: () => this.session.token({ fresh: false }),
     send: (message) => this.#send(message),
+  });
+  preferences = new Preferences({
+    changed: () => this.#drawSoon(),
+    draft: (conversationId, text) => this.composer.takeDraft(conversationId, text),
   });
 
   client = null;
@@ -74,6 +80,7 @@ class App {
   #wasLost = false;
   #restored = false;
   #byToken = false;
+  #statusIsUntold = false;
 
   start() {
     $('name-form').addEventListener('submit', (event) => this.#signIn(event));
@@ -82,6 +89,11 @@ class App {
     $('sign-out').addEventListener('click', () => this.#signOut());
     $('try-now').addEventListener('click', () => this.client.retryNow());
     $('status').addEventListener('change', () => this.#setStatus());
+    $('mute').addEventListener('click', () => {
+      const { id } = this.current;
+      this.preferences.mute(id, !this.preferences.isMuted(id));
+    });
+    this.store.isQuiet = (id) => this.preferences.isMuted(id);
     for (const button of document.querySelectorAll('.language')) {
       button.addEventListener('click', () => this.#switchLanguage());
     }
@@ -181,8 +193,12 @@ class App {
     client.on('conversation_updated', (data) => this.#conversationUpdated(data));
     client.on('message_status_update', (data) => store.marks(data));
     client.on('unread_update', (data) => this.#counted(data));
+    this.preferences.attend(client);
     client.on('typing', (data) => store.typing(data));
-    client.on('user_status_update', (data) => store.status(data));
+    client.on('user_status_update', (data) => {
+      store.status(data);
+      if (data.user_id === store.me?.user_id && data.status !== 'offline') $('status').value = data.status;
+    });
     client.on('system_notification', (data) => this.notices.add(data));
     client.on('notification', (message) => message.id && this.bell.received(message));
     client.on('notification_updated', (message) => this.bell.received(message));
@@ -221,7 +237,8 @@ class App {
     }
     if (!this.#restored) for (const message of this.session.unsent) this.#send(message);
     this.#restored = true;
-    if ($('status').value !== 'online') this.#setStatus();
+    if (this.#statusIsUntold) this.#setStatus();
+    else $('status').value = data.status;
     if (this.#wasLost) this.#announce(this.language.t('backAgain'));
     this.#wasLost = false;
     this.#drawConnection();
@@ -417,8 +434,10 @@ class App {
 
   async #setStatus() {
     const status = $('status').value;
+    this.#statusIsUntold = true;
     try {
       await this.client.request('set_status', { status });
+      this.#statusIsUntold = false;
       this.store.status({ user_id: this.store.me.user_id, status });
     } catch (error) {
       if (!error.retryable) this.inspector.problem({ kind: 'set_status', message: error.message });

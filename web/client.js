@@ -65,6 +65,8 @@ export class AnmeiClient {
     backoff: (tries) => this.#backoff(tries),
   });
   #delivered = new Map();
+  /** The number of the person's preferences that is held. */
+  #preferences = 0;
   #sequence = new Sequence();
   #reconnect = { max_attempts: 15, base_delay_ms: 500, max_delay_ms: 30_000 };
 
@@ -306,7 +308,11 @@ export class AnmeiClient {
     else if (type === 'sync_complete') this.#synced(data);
     else if (type === 'token_expiring') this.refreshToken();
     // What a backend publishes by itself has no number.
-    if (SEQUENCED.has(type) && data.change_seq !== undefined && !this.#isNext(data)) return;
+    if (SEQUENCED.has(type) && data.change_seq !== undefined && !this.#isNext(data)) {
+      // Sent again: that it is held was said once, and may have been lost.
+      if (data.resent && data.seq) this.delivered(data.conversation_id, data.seq);
+      return;
+    }
     this.#emit(type, data);
     if (type === 'new_message' && data.sender_id !== this.session?.user_id) {
       this.delivered(data.conversation_id, data.seq);
@@ -323,7 +329,8 @@ export class AnmeiClient {
     this.#after('stable', STABLE_MS, () => (this.#attempt = 0));
     this.#watch();
     const { positions, inbox } = this.#sequence;
-    this.request('sync', { positions, inbox }).catch((error) => {
+    const preferences = this.#preferences;
+    this.request('sync', { positions, inbox, preferences }).catch((error) => {
       if (error.code !== 'disconnected') this.#problem('sync', error.message);
     });
     this.#emit('ready', data);
@@ -339,7 +346,8 @@ export class AnmeiClient {
     return apply;
   }
 
-  #synced({ conversations, inbox }) {
+  #synced({ conversations, inbox, preferences }) {
+    this.#preferences = preferences ?? this.#preferences;
     for (const { id, problem, after, resetFrom } of this.#sequence.complete(conversations, inbox)) {
       if (problem) this.#emit('problem', problem);
       if (after !== undefined) this.#fill(id, after);

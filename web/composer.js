@@ -4,6 +4,7 @@ import { $ } from './dom.js';
 
 const TYPING_EVERY_MS = 2_000;
 const TYPING_STOPS_MS = 4_000;
+const DRAFT_AFTER_MS = 1_000;
 
 export class Composer {
   #actions;
@@ -14,11 +15,12 @@ export class Composer {
   #timer = null;
   #telling = null;
   #changing = null;
+  #saving = null;
 
   /**
-   * `actions`: `send(text)`, `change(message, text)`, `typing(conversationId, isTyping)`, and
-   * `refusal(text)`, which says in words why it cannot be sent, or ''. What cannot be sent stays in
-   * the box.
+   * `actions`: `send(text)`, `change(message, text)`, `typing(conversationId, isTyping)`,
+   * `draft(conversationId, text)` with what is to be kept for other devices, and `refusal(text)`,
+   * which says in words why it cannot be sent, or ''. What cannot be sent stays in the box.
    */
   constructor(actions) {
     this.#actions = actions;
@@ -47,6 +49,7 @@ export class Composer {
   show(conversationId) {
     this.#stop();
     this.#keep();
+    this.#save();
     if (this.#conversation !== null) this.#drafts.set(this.#conversation, $('text').value);
     this.#conversation = conversationId;
     $('refusal').textContent = '';
@@ -72,6 +75,22 @@ export class Composer {
     $('changing').hidden = true;
     $('refusal').textContent = '';
     this.#put(draft);
+  }
+
+  /** What another device has left; what is being written here stays, and is kept after it. */
+  takeDraft(conversationId, text) {
+    if (conversationId !== this.#conversation) this.#drafts.set(conversationId, text);
+    else if (this.#saving !== null) return;
+    else if (this.#changing) this.#changing.draft = text;
+    else if ($('text').value !== text) this.#put(text);
+  }
+
+  /** Has the draft kept, where it was changed or `always`. */
+  #save(always = false) {
+    if (this.#conversation === null || (this.#saving === null && !always)) return;
+    clearTimeout(this.#saving);
+    this.#saving = null;
+    this.#actions.draft(this.#conversation, this.#changing?.draft ?? $('text').value);
   }
 
   /** Puts `content` back into the box, before what stands there. */
@@ -107,6 +126,7 @@ export class Composer {
     }
     this.#put('');
     this.#stop();
+    this.#save(true);
     // The message has ended the typing for whoever saw it: what is typed next is news again.
     this.#toldAt = 0;
     this.#actions.send(value);
@@ -115,6 +135,7 @@ export class Composer {
   #changed() {
     this.#grow();
     $('refusal').textContent = '';
+    if (!this.#changing) this.#saving ??= setTimeout(() => this.#save(), DRAFT_AFTER_MS);
     if (!$('text').value.trim()) {
       this.#stop();
       return;

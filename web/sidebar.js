@@ -50,7 +50,8 @@ export class Sidebar {
     const { user_id: id, name } = this.#store.me ?? { user_id: '', name: '' };
     dressAvatar($('self-avatar'), id, name);
     $('self-name').textContent = name;
-    const elsewhere = this.#store.unread - (current?.unread ?? 0);
+    const here = current && !this.#store.isQuiet(current.id) ? current.unread : 0;
+    const elsewhere = this.#store.unread - here;
     $('menu-unread').hidden = elsewhere <= 0;
     $('menu-unread').textContent = elsewhere;
   }
@@ -76,6 +77,10 @@ export class Sidebar {
       if (conversation === current) button.setAttribute('aria-current', 'true');
       if (conversation.unread > 0) {
         button.append(element('span', { class: 'count', text: conversation.unread }));
+      }
+      if (this.#store.isQuiet(conversation.id)) {
+        button.classList.add('quieted');
+        button.append(element('span', { class: 'quieted-word', text: this.#language.t('muted') }));
       }
       button.append(element('span', { class: 'last', text }));
       return element('li', {}, button);
@@ -116,6 +121,8 @@ export class Sidebar {
     fold.hidden = items.length === 0;
     fold.querySelector('summary').textContent = t('offlineCount', { n: offline.length + Math.max(0, more) });
     fold.querySelector('ul').replaceChildren(...items);
+    $('mute').hidden = !current;
+    $('mute').setAttribute('aria-pressed', String(current !== undefined && this.#store.isQuiet(current.id)));
     $('room-title').textContent = current ? this.titleOf(current) : '';
     const here = people.filter(({ status }) => status !== 'offline').length;
     const members = t('members', { n: current?.participantCount ?? 0 });

@@ -8,6 +8,9 @@ const TYPING_FADES_MS = 6_000;
 export class Store {
   #changed;
 
+  /** Whether a conversation is muted: what is unread there does not count in `unread`. */
+  isQuiet = () => false;
+
   constructor(changed = () => {}) {
     this.#changed = changed;
     this.me = null;
@@ -23,7 +26,9 @@ export class Store {
 
   get unread() {
     let total = 0;
-    for (const conversation of this.conversations.values()) total += conversation.unread;
+    for (const { id, unread } of this.conversations.values()) {
+      if (!this.isQuiet(id)) total += unread;
+    }
     return total;
   }
 
