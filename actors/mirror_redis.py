@@ -34,7 +34,7 @@ from db import queries
 from db.errors import StoreUnavailable
 from db.store import Store
 
-KIND = "mirrored"
+KIND, GONE = "mirrored", "unmirrored"
 TICK = 0.25  # seconds between two rounds
 UNREAD_TTL = 60  # seconds
 STATUS_TTL = 300
@@ -44,6 +44,7 @@ AGAIN = 1.0  # seconds after which what was taken away is taken away once more
 SETTLE = 2.0  # seconds in which the other nodes say that they know
 MOST_FILLED = 25  # users whose unread is written in a round
 MOST_STATUSES = 10  # conversations whose last messages are written in a round
+MOST_TOLD = 500  # users in one word about whom another node may want to know
 MOST_WAITING = 10_000  # of each kind; what finds no room is left to expire
 SHOWN = 20  # messages of a user, and of a conversation
 
@@ -78,6 +79,7 @@ class RedisMirror:
     def attend(self, relay: Relay) -> None:
         """From now on it is heard whom other nodes put into Redis."""
         relay.hear(KIND, self._announced)
+        relay.hear(GONE, self._gone_elsewhere)
 
     # What happens
 
@@ -121,6 +123,11 @@ class RedisMirror:
             self.unsure()
         else:
             self._known.update(dict.fromkeys(envelope["users"], until))
+
+    def _gone_elsewhere(self, envelope: Envelope) -> None:
+        """Another node has taken these users away; whom somebody here wants is put back."""
+        for user_key in self._demand.keys() & envelope["users"]:
+            self._note(self._due, user_key)
 
     def _touch(self, user_keys: Iterable[str]) -> None:
         if self._loop.time() < self._anybody:
@@ -175,8 +182,9 @@ class RedisMirror:
         if self._stale:
             self._twice.append((now + AGAIN, self._stale))
             self._stale = set()
-        for user_key in gone & self._demand.keys():
-            self._note(self._due, user_key)
+        self._gone_elsewhere({"users": gone})
+        if self._bus.shared:
+            self._bus.publish_all({"kind": GONE, "users": list(gone)[:MOST_TOLD]})
 
     async def _fill(self) -> None:
         users = list(self._due)[:MOST_FILLED]

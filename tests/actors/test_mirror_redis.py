@@ -152,6 +152,16 @@ async def test_what_changed_is_counted_anew_while_somebody_wants_to_know(nodes: 
     assert (shown["content"], shown["conversation_id"]) == ("x", "room")
 
 
+async def test_what_another_node_changed_is_counted_anew_where_it_is_wanted(nodes: Two):
+    await nodes.one.fill("default/bob")
+    await nodes.two.do(message("default/ada"))
+    await nodes.two.mirror.round()
+    assert await nodes.one.get("unread_count:user:bob") is None
+    await until(lambda: nodes.one.mirror._due)
+    await nodes.one.mirror.round()
+    assert (await nodes.one.get("unread_count:user:bob"))["total"] == 1
+
+
 async def test_a_user_whom_nobody_asked_for_is_not_there(nodes: Two):
     await nodes.one.do(message("default/ada"))
     await nodes.one.mirror.round()
