@@ -129,7 +129,7 @@ class Agreement:
                     await self._catch_up(key, seq)
         except (StoreUnavailable, AnmeiError) as error:
             # The archive announces the next gap when the store is back.
-            log.warning("preferences could not be compared with the store: %s", error)
+            log.info("preferences could not be compared with the store: %s", error)
 
     async def _catch_up(self, key: str, last: int) -> None:
         """What was told meanwhile is told again: a client takes the higher number."""

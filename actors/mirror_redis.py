@@ -151,7 +151,7 @@ class RedisMirror:
                 self._down = False
             except (RedisDown, StoreUnavailable, AnmeiError, TimeoutError) as error:
                 if not self._down:
-                    log.warning("what others read in Redis is not written: %s", error)
+                    log.info("what others read in Redis is not written: %s", error)
                 self._down = True
 
     async def round(self) -> None:

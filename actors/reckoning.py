@@ -117,7 +117,7 @@ class Reckoning:
         try:
             found = await asyncio.wrap_future(router.store.read(queries.unread, user_key))
         except (StoreUnavailable, AnmeiError) as error:
-            log.warning("what is unread could not be counted: %s", error)
+            log.info("what is unread could not be counted: %s", error)
             return
         data = {name: value for name, value in found.items() if name != "conversations"}
         self._tell(user_key, data)
