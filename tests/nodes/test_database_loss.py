@@ -16,6 +16,8 @@ OUTAGE = (
     r"WARNING anmei\.archive: the store (cannot be reached|is back)",
     r"WARNING anmei\.archive the store (cannot be reached|is back)",
     r"WARNING anmei\.db.{0,2}the database is unavailable",
+    # The driver's own, of a connection that ends while it is being made.
+    r"^WARNING:  terminating connection due to",
 )
 FAST = {"ANMEI_LIMIT_FRAMES_PER_SECOND": "0", "ANMEI_LIMIT_REPLAY": "10000"}
 #: A generous "at once", in seconds: the machine may be busy.
