@@ -62,6 +62,7 @@ class Sequencer:
         "_said",
         "_seats",
         "_timer",
+        "_told",
         "_waiters",
         "devices",
         "key",
@@ -100,6 +101,8 @@ class Sequencer:
         self._said = said
         self._early: dict[int, Change] = {}
         self._expected = mark
+        #: The number of the last event that went out.
+        self._told = mark
         self._filling: Filling | None = None
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -178,11 +181,16 @@ class Sequencer:
 
     def _deliver(self, change: Change) -> None:
         number = self.mark = change.change_seq
+        before, self._told = self._told, number
         if change.audience.version > self.version:
             self._reseat(change)
         type = change.type if self._filling is None else self._filling.type_of(change)
         if self.devices:
-            event = Event.of(type, change.data)
+            data = change.data
+            if number != before + 1:
+                # So that whoever counts can tell numbers that were left out from lost ones.
+                data = {**data, "after_change_seq": before}
+            event = Event.of(type, data)
             self._counters.encodes += 1
             self._counters.deliveries += fan_out(self.devices, self.key, number, event)
             if self._said is not None and type == "new_message":

@@ -2,8 +2,9 @@
  * The place that a client holds in each conversation, and the proof that nothing is missing or
  * double. A place is one number: the highest `change_seq` held.
  *
- * Live events come one number after the other. A replay leaves out the numbers of what was changed
- * again later, so it only has to ascend, and `sync_complete` says how many events it had.
+ * Live events come one number after the other, or say in `after_change_seq` which one they follow. A
+ * replay leaves out the numbers of what was changed again later, so it only has to ascend, and
+ * `sync_complete` says how many events it had.
  */
 export class Sequence {
   #places = new Map();
@@ -43,22 +44,22 @@ export class Sequence {
   }
 
   /** Takes a numbered event: `{apply, problem?, after?}`, where `after` is the edge of a gap. */
-  take({ conversation_id: id, change_seq: number, removed, resent }) {
+  take({ conversation_id: id, change_seq: number, after_change_seq: before = number - 1, ...data }) {
     const place = this.#places.get(id);
-    if (removed) {
+    if (data.removed) {
       this.#places.delete(id);
       return { apply: true };
     }
     if (place !== undefined && number <= place) {
-      if (resent) return { apply: false };
+      if (data.resent) return { apply: false };
       const message = `${id}: ${number} came again, ${place} was held`;
       return { apply: false, problem: { kind: 'duplicate', message } };
     }
     this.#places.set(id, number);
     if (this.#replayed) {
       if (!this.#replayed.has(id)) this.#replayed.set(id, []);
-      this.#replayed.get(id).push(number);
-    } else if (place !== undefined && number > place + 1) {
+      this.#replayed.get(id).push({ number, before });
+    } else if (place !== undefined && before > place) {
       const message = `${id}: ${number} came after ${place}`;
       return { apply: true, problem: { kind: 'gap', message }, after: place };
     }
@@ -74,15 +75,15 @@ export class Sequence {
     if (inbox) lines.push([null, inbox]);
     else if (!this.#places.has(null)) this.#places.set(null, this.#inboxHead);
     for (const [id, { from, to, count, reset }] of lines) {
-      const numbers = replayed.get(id) ?? [];
-      const held = numbers.filter((number) => number <= to).length;
+      const events = replayed.get(id) ?? [];
+      const held = events.filter(({ number }) => number <= to).length;
       if (held !== count) {
         const message = `${id}: ${held} events came in a replay of ${count}`;
         findings.push({ id, problem: { kind: 'count', message } });
       }
-      const live = numbers.filter((number) => number > to);
-      if (live.some((number, index) => number !== to + 1 + index)) {
-        const message = `${id}: ${live.join(', ')} came after ${to}`;
+      const live = events.filter(({ number }) => number > to);
+      if (live.some(({ before }, index) => before > (index ? live[index - 1].number : to))) {
+        const message = `${id}: ${live.map(({ number }) => number).join(', ')} came after ${to}`;
         findings.push({ id, problem: { kind: 'gap', message }, after: to });
       }
       if (reset) findings.push({ id, resetFrom: from });

@@ -186,6 +186,8 @@ async def test_numbers_that_a_later_change_took_over_are_no_hole():
     stage.sequencer.offer(stage.commit(4))
     await tick(2)
     assert numbers(wire) == [3, 4]
+    # What was left out is told from what was lost.
+    assert [frame["data"].get("after_change_seq") for frame in wire.frames()] == [0, None]
     assert stage.reads == [0]
 
 
