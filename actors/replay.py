@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from actors.budget import RESET_PAGE, Budget
 from actors.counters import Counters
 from actors.device import Device
 from actors.held import Held
@@ -24,7 +25,7 @@ from db.store import Store
 
 PAGE = 200  # numbers of one read, of one conversation or of several together
 UNREAD = -1  # the place, in an inbox, of a device that has never said how far it is
-RESET_PAGE = 50  # events of the newest page that a reset is answered with
+COUNTED = 500  # conversations whose backlogs are counted in one read
 
 
 class Span:
@@ -57,15 +58,19 @@ class Replay:
         *,
         store: Store,
         limit: int,
+        total: int,
         counters: Counters,
         resent: bool = False,
     ) -> None:
-        """With `resent` each event says that the device has had it before, as far as is known."""
+        """At most `limit` events are replayed of one conversation, or the inbox, and `total` of all
+        conversations together, the first ones first. With `resent` each event says that the device
+        has had it before, as far as is known."""
         self._resent = resent
         self._device = device
         self._places = places
         self._store = store
         self._limit = limit
+        self._budget = Budget(limit, total)
         self._counters = counters
         self._report: dict[str, dict[str, Any]] = {}
 
@@ -89,45 +94,94 @@ class Replay:
     async def run(self) -> dict[str, dict[str, Any]]:
         """Replays everything. Returns what `sync_complete` says of each conversation, and of the
         inbox, by its key."""
-        small: list[Span] = []
-        numbers = 0
+        inbox: list[Span] = []
+        spans: list[Span] = []
         for span in self.begin():
-            if span.place == UNREAD:
-                await self._unread(span)
-                continue
-            if not 0 < span.far <= min(PAGE, self._limit):
-                await self._large(span)
-                continue
-            if numbers + span.far > PAGE:
-                await self._small(small)
-                small, numbers = [], 0
-            small.append(span)
-            numbers += span.far
-        await self._small(small)
+            (inbox if is_inbox(span.key) else spans).append(span)
+        for start in range(0, len(spans), COUNTED):
+            await self._conversations(spans[start : start + COUNTED])
+        for span in inbox:
+            await self._inbox(span)
         return self._report
 
-    async def _small(self, spans: list[Span]) -> None:
-        """Conversations whose backlogs fit into one read together."""
-        wanted = [(span.key, span.place) for span in spans]
-        if not wanted or self._device.closed:
-            return
-        pages = await asyncio.wrap_future(self._store.read(queries.changes_many, wanted, PAGE))
+    async def _conversations(self, spans: list[Span]) -> None:
+        """Replays each, or answers it with a reset: one that the budget does not cover, or a place
+        that the store has never had (a backup was restored since)."""
+        missed = await self._missed(spans)
+        small: list[Span] = []
+        resets: list[Span] = []
+        together = 0
         for span in spans:
-            complete = await self._push(span, pages[span.key])
-            await self._catch_up(span, complete)
+            number = missed[span.key]
+            if span.far < 0 or not self._budget.take(number):
+                page = self._budget.take_page()
+                if page > 1:
+                    await self._reset(span, page)
+                else:
+                    resets.append(span)
+            elif number > PAGE:
+                await self._catch_up(span, complete=False)
+            else:
+                if together + number > PAGE:
+                    await self._small(small)
+                    small, together = [], 0
+                small.append(span)
+                together += number
+        await self._small(small)
+        await self._resets(resets)
 
-    async def _large(self, span: Span) -> None:
-        """A conversation whose backlog takes several reads, or is answered with a reset: one over
-        the limit, or a place that the store has never had (a backup was restored since)."""
-        if span.far > 0 and (span.far <= self._limit or await self._few(span)):
-            await self._catch_up(span, complete=False)
-            return
+    async def _missed(self, spans: list[Span]) -> dict[str, int]:
+        """How many events each has missed, or more than may be sent of it. Numbers are messages,
+        unless one was changed often; where they are few it need not be known."""
+        missed = {span.key: max(1, span.far) for span in spans}
+        if not self._budget.covers(list(missed.values())):
+            wanted = [(span.key, span.place) for span in spans if span.far > 1]
+            counted = await asyncio.wrap_future(
+                self._store.read(queries.distances, wanted, self._budget.most + 1)
+            )
+            missed |= {key: max(1, number) for key, number in counted.items()}
+        return missed
+
+    async def _small(self, spans: list[Span]) -> None:
+        """Conversations whose backlogs fit into one read together, unless they are long ones."""
+        while spans and not self._device.closed:
+            wanted = [(span.key, span.place) for span in spans]
+            pages = await asyncio.wrap_future(self._store.read(queries.changes_many, wanted, PAGE))
+            for span in spans:
+                if span.key in pages:
+                    complete = await self._push(span, pages[span.key])
+                    await self._catch_up(span, complete)
+            spans = [span for span in spans if span.key not in pages]
+
+    async def _reset(self, span: Span, most: int) -> None:
+        """A conversation, or the inbox, that is answered with its newest page."""
+        page = await asyncio.wrap_future(self._store.read(queries.newest, span.key, most))
+        await self._anew(span, *page)
+
+    async def _resets(self, spans: list[Span]) -> None:
+        """Conversations that are answered with their newest message each."""
+        while spans and not self._device.closed:
+            wanted = [span.key for span in spans[:PAGE]]
+            pages = await asyncio.wrap_future(self._store.read(queries.newest_many, wanted))
+            for span in spans[:PAGE]:
+                if span.key in pages:
+                    await self._anew(span, *pages[span.key])
+            spans = [span for span in spans if span.key not in pages]
+
+    async def _anew(self, span: Span, begun: int, newest: queries.Backlog) -> None:
+        """Begins at the newest page, which is above `begun`."""
         self._counters.resets += 1
-        most = min(RESET_PAGE, self._limit)
-        begun, newest = await asyncio.wrap_future(self._store.read(queries.newest, span.key, most))
         span.reset, span.begun, span.place, span.whole = True, begun, begun, begun
         complete = await self._push(span, newest)
         await self._catch_up(span, complete)
+
+    async def _inbox(self, span: Span) -> None:
+        if span.place == UNREAD:
+            await self._unread(span)
+        elif span.far > 0 and (span.far <= self._limit or await self._few(span)):
+            await self._catch_up(span, complete=False)
+        else:
+            await self._reset(span, min(RESET_PAGE, self._limit))
 
     async def _unread(self, span: Span) -> None:
         """An inbox, for a device of which nothing is known: what is not read in it."""

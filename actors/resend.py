@@ -160,6 +160,7 @@ class Resend:
                 {sequencer.key: place},
                 store=self._store,
                 limit=self._limit,
+                total=self._limit,
                 counters=self._counters,
                 resent=True,
             ).run()

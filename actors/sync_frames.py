@@ -67,6 +67,7 @@ async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
             keyed(device, data),
             store=router.store,
             limit=router.settings.limit_replay,
+            total=router.settings.limit_replay_total,
             counters=router.counters,
         ).run()
         preferences = None

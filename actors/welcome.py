@@ -145,6 +145,7 @@ class Welcome:
                 {**places, **joined},
                 store=self._router.store,
                 limit=self._settings.limit_replay,
+                total=self._settings.limit_replay_total,
                 counters=self._router.counters,
             ).run()
         finally:

@@ -97,6 +97,17 @@ class Settings(FileSettings, frozen=True, kw_only=True):
             le=10_000,
         ),
     ] = 500
+    limit_replay_total: Annotated[
+        int,
+        about(
+            "ANMEI_LIMIT_REPLAY_TOTAL",
+            "events",
+            "The most that one sync replays of all conversations together; past it: `reset`, with "
+            "the newest message.",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 2_000
     limit_archive_queue: Annotated[
         int,
         about(

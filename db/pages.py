@@ -1,5 +1,6 @@
 """Pages of rows whose texts may be long: bounded by what they take, not by their number alone."""
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from peewee import Database
@@ -16,6 +17,17 @@ def text_bytes(database: Database, table: str = "messages") -> str:
     """What the texts of a message take, as an expression of the query it stands in."""
     size = "octet_length({})" if is_postgres(database) else "length(CAST({} AS BLOB))"
     return " + ".join(size.format(f"coalesce({table}.{text}, '')") for text in _TEXTS)
+
+
+def fitting(sizes: Iterable[int]) -> int:
+    """How many messages whose texts take so much fit on a page: one at least, if there are any."""
+    room, count = MAX_PAGE_BYTES, 0
+    for size in sizes:
+        room -= size
+        if count and room < 0:
+            break
+        count += 1
+    return count
 
 
 def fetch_page(

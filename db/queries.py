@@ -2,6 +2,7 @@
 
 from db.query_attachments import attachment, removed_files, upload
 from db.query_audit import audit
+from db.query_backlogs import changes_many, distances, newest_many
 from db.query_heads import (
     AttachView,
     Place,
@@ -14,7 +15,6 @@ from db.query_history import (
     audience,
     changed_since,
     changes,
-    changes_many,
     distance,
     history,
     hole,
@@ -51,6 +51,7 @@ __all__ = [
     "conversation_unread",
     "device_place",
     "distance",
+    "distances",
     "export_head",
     "export_messages",
     "export_people",
@@ -63,6 +64,7 @@ __all__ = [
     "message_status",
     "message",
     "newest",
+    "newest_many",
     "now",
     "participants",
     "ping",

@@ -11,7 +11,7 @@ from db import query_unread, shapes
 from db.cursors import from_cursor, to_cursor
 from db.link import Row, fetch, fetch_many
 from db.query_inbox import inbox_head
-from db.query_people import shown_rows, with_marks
+from db.query_people import shown_participants, shown_rows, with_marks
 from db.snapshot import snapshot
 
 _CONVERSATION = (
@@ -165,8 +165,13 @@ def conversation(
 
 def public(database: Database, row: Row) -> dict[str, Any]:
     """A conversation without anything personal, from the columns of `PUBLIC`."""
-    people = shown_rows(database, [row[0]])[row[0]]
-    return _public(row, [shapes.participant(one[1], one[2], one[3]) for one in people])
+    return public_many(database, [row])[row[1]]
+
+
+def public_many(database: Database, rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """The same for several, by their keys."""
+    people = shown_participants(database, [row[0] for row in rows])
+    return {row[1]: _public(row, people[row[0]]) for row in rows}
 
 
 #: The columns that `public` takes, of `conversations AS c`.

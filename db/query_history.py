@@ -1,6 +1,5 @@
 """What happened in a conversation, or an inbox: its messages and changes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from peewee import Database
@@ -10,7 +9,7 @@ from anmei.ids import id_of
 from anmei.inbox import audience_of, is_inbox
 from db import query_heads, query_inbox, shapes
 from db.link import Row, fetch, fetch_many, is_postgres
-from db.pages import MAX_PAGE_BYTES, fetch_page, text_bytes
+from db.pages import fetch_page, fitting, text_bytes
 from db.query_people import visible
 from db.shapes import Backlog, Event
 from db.snapshot import snapshot
@@ -32,23 +31,15 @@ def changes(database: Database, conversation_key: str, after: int, limit: int) -
         return _changes(database, conversation_key, after, limit)
 
 
-def changes_many(
-    database: Database, wanted: Sequence[tuple[str, int]], limit: int
-) -> dict[str, Backlog]:
-    """`changes` for several conversations `(conversation_key, after)` as of one moment."""
-    with snapshot(database):
-        return {key: _changes(database, key, after, limit) for key, after in wanted}
-
-
 def distance(database: Database, conversation_key: str, after: int, most: int) -> int:
     """How many messages have a change_seq > `after`; not counted further than `most`."""
     if is_inbox(conversation_key):
-        return query_inbox.distance(database, conversation_key, _within(after, 0), most)
+        return query_inbox.distance(database, conversation_key, within(after, 0), most)
     rows = fetch(
         database,
         "SELECT count(*) FROM (SELECT 1 FROM messages AS m WHERE m.conversation ="
         " (SELECT pk FROM conversations WHERE key = %s) AND m.change_seq > %s LIMIT %s) AS found",
-        (conversation_key, _within(after, 0), most),
+        (conversation_key, within(after, 0), most),
     )
     return int(rows[0][0])
 
@@ -88,7 +79,7 @@ def history(
     else the last before `before_seq` (None: the newest); at most `limit`, and fewer where they are
     long. None for a conversation that is not there or that the user is not in."""
     order = "DESC" if after_seq is None else "ASC"
-    span = (_within(after_seq, 0), _within(before_seq, _LAST))
+    span = (within(after_seq, 0), within(before_seq, _LAST))
     seqs: list[int] = []
     rows: list[Row] = []
     more = False
@@ -161,11 +152,11 @@ def ping(database: Database) -> bool:
 
 def _changes(database: Database, conversation_key: str, after: int, limit: int) -> Backlog:
     if is_inbox(conversation_key):
-        return query_inbox.changes(database, conversation_key, _within(after, 0), limit)
+        return query_inbox.changes(database, conversation_key, within(after, 0), limit)
     head, row = _head(database, conversation_key)
     if row is None:
         return Backlog([], 0, True)
-    first = _within(after, 0)
+    first = within(after, 0)
     found, whole = fetch_page(
         database,
         shapes.of("m"),
@@ -194,14 +185,29 @@ def _events(
 ) -> list[Event]:
     """These messages, `whole` if they are all above `after`, and the conversation's own change
     where it is among them, ascending."""
-    conversation_id = id_of(conversation_key)
-    events = [shapes.message_change(shapes.message(each, conversation_id), after) for each in found]
-    meta_seq = row[0]
-    if after < meta_seq and (whole or meta_seq < events[-1][0]):
-        data = shapes.conversation_change(meta_seq, query_heads.public(database, row[1:]))
-        events.append((meta_seq, "conversation_updated", data))
-        events.sort(key=lambda event: event[0])
+    events = message_events(conversation_key, found, after)
+    if changed_within(row[0], events, after, whole):
+        add_change(events, row[0], query_heads.public(database, row[1:]))
     return events
+
+
+def message_events(conversation_key: str, found: list[Row], after: int) -> list[Event]:
+    """What messages are, from their `MESSAGE_COLUMNS`, to somebody who holds all up to `after`."""
+    conversation_id = id_of(conversation_key)
+    return [shapes.message_change(shapes.message(each, conversation_id), after) for each in found]
+
+
+def changed_within(meta_seq: int, events: list[Event], after: int, whole: bool) -> bool:
+    """Whether the conversation's own change is among these events, `whole` if they are all above
+    `after`."""
+    return after < meta_seq and (whole or meta_seq < events[-1][0])
+
+
+def add_change(events: list[Event], meta_seq: int, conversation: dict[str, Any]) -> None:
+    """Puts the conversation's own change in its place."""
+    data = shapes.conversation_change(meta_seq, conversation)
+    events.append((meta_seq, "conversation_updated", data))
+    events.sort(key=lambda event: event[0])
 
 
 def _fitting(
@@ -215,16 +221,10 @@ def _fitting(
         f" WHERE conversation = %s AND seq > %s AND seq < %s ORDER BY seq {order} LIMIT %s",
         (*span, limit + 1),
     )
-    seqs: list[int] = []
-    room = MAX_PAGE_BYTES
-    for seq, size in found[:limit]:
-        room -= size
-        if seqs and room < 0:
-            break
-        seqs.append(seq)
+    seqs = [seq for seq, _ in found[: fitting(size for _, size in found[:limit])]]
     return seqs, len(found) > len(seqs)
 
 
-def _within(number: int | None, default: int) -> int:
+def within(number: int | None, default: int) -> int:
     """A number that the database can compare."""
     return default if number is None else max(-1, min(number, _LAST))

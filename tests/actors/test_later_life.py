@@ -43,12 +43,11 @@ class Away:
         self.person: Person | None = None
         self._taken = 0
 
-    async def come(self, node: FullNode, limit: int) -> None:
+    async def come(self, node: FullNode, limit: int, total: int = 2_000) -> None:
         self.person = person = Person(node, "bob")
         self._taken = 0
-        welcome = Welcome(
-            person.device, node.router, Settings(limit_replay=limit), client_resumes=True
-        )
+        limits = Settings(limit_replay=limit, limit_replay_total=total)
+        welcome = Welcome(person.device, node.router, limits, client_resumes=True)
         running = asyncio.ensure_future(welcome.run())
         await until(lambda: person.device.sync_requested)
         person.say("sync", positions=self.replica.positions)
@@ -183,7 +182,7 @@ _steps = st.lists(
 )
 
 
-async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) -> None:
+async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int, total: int) -> None:
     world = World(pair, random.Random(seed))
     await world.begin()
     stayed, away = Away(world.rooms), Away(world.rooms)
@@ -194,11 +193,11 @@ async def live(pair: Pair, steps: list[tuple[str, int]], seed: int, limit: int) 
         elif what == "move" and away.person is not None:
             away.leave()
         elif what == "move":
-            await away.come(world.nodes[number], limit)
+            await away.come(world.nodes[number], limit, total)
         else:
             world.act(what, number)
     if away.person is None:
-        await away.come(pair.two, limit)
+        await away.come(pair.two, limit, total)
     stored = await world.settled(stayed, away)
     assert stayed.replica.resets == 0
     assert stayed.replica.messages == stored
@@ -238,10 +237,15 @@ def test_a_device_that_was_away_ends_as_one_that_stayed(
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
-        @given(_steps, st.integers(0, 2**32), st.sampled_from([5, 500]))
-        def check(steps: list[tuple[str, int]], seed: int, limit: int) -> None:
+        @given(
+            _steps,
+            st.integers(0, 2**32),
+            st.sampled_from([5, 500]),
+            st.sampled_from([1, 3, 8, 2_000]),
+        )
+        def check(steps: list[tuple[str, int]], seed: int, limit: int, total: int) -> None:
             loss.seed(seed)
-            runner.run(live(pair, steps, seed, limit))
+            runner.run(live(pair, steps, seed, limit, total))
 
         check()
         runner.run(pair.stop())

@@ -78,9 +78,14 @@ class Room:
         for change in await self.write(number):
             self.sequencer.offer(change)
 
-    def replay(self, place: int, limit: int = 500) -> Replay:
+    def replay(self, place: int, limit: int = 500, total: int = 2_000) -> Replay:
         return Replay(
-            self.device, {KEY: place}, store=self.store, limit=limit, counters=self.counters
+            self.device,
+            {KEY: place},
+            store=self.store,
+            limit=limit,
+            total=total,
+            counters=self.counters,
         )
 
     def numbers(self) -> list[int]:
@@ -235,6 +240,7 @@ async def test_a_conversation_one_is_not_in_is_not_reported(sqlite_url):
             {"default/elsewhere": 3},
             store=room.store,
             limit=10,
+            total=10,
             counters=room.counters,
         )
         assert await replay.run() == {}

@@ -76,6 +76,11 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "changes": lambda db: queries.changes(db, key("room3"), 140, 50),
     "newest": lambda db: queries.newest(db, key("room3"), 50),
     "distance": lambda db: queries.distance(db, key("room3"), 20, 50),
+    "backlogs": lambda db: [
+        queries.changes_many(db, [(key("room3"), 140), (key("room4"), 149)], 50),
+        queries.newest_many(db, [key("room3"), key("room4")]),
+        queries.distances(db, [(key("room3"), 20), (key("room4"), 149)], 50),
+    ],
     "message": lambda db: queries.message(db, "acme", key("u0"), "msg_0"),
     "pins": lambda db: queries.pins(db, key("u0"), key("room3"), None, 5),
     "reactions": lambda db: queries.reactions(db, "acme", key("u0"), "msg_0", None, None, 5),

@@ -155,17 +155,6 @@ def test_pages_of_long_messages_end_early_and_say_so(store: Store) -> None:
     assert not store.read(queries.hole, key("long"), 1).result(10)[0].whole
 
 
-def test_changes_of_many_come_from_one_moment(store: Store, room: str) -> None:
-    reply(store, create("two", "ann"))
-    wanted = [(key(room), 7), (key("two"), 0), (key("nowhere"), 0)]
-    found = store.read(queries.changes_many, wanted, 10).result(10)
-    assert {name: [event[0] for event in backlog.events] for name, backlog in found.items()} == {
-        key(room): [8],
-        key("two"): [1],
-        key("nowhere"): [],
-    }
-
-
 def test_how_far_behind_somebody_is_is_not_counted_to_the_end(store: Store, room: str) -> None:
     def found(after: int, most: int) -> int:
         return store.read(queries.distance, key(room), after, most).result(10)

@@ -78,6 +78,45 @@ async def test_a_backlog_over_the_limit_is_answered_with_the_newest_page(start, 
     assert (within["reset"], within["count"]) == (False, 60)
 
 
+async def test_past_the_budget_of_a_sync_conversations_are_answered_with_their_newest_message(
+    start, make_room, connect
+):
+    """P2: the first ones named have it; who missed no more than one event is never reset."""
+    node = await start({"ANMEI_LIMIT_REPLAY_TOTAL": "4", **FAST})
+    first, second, third, changed = [await make_room(node, "alice", "bob") for _ in range(4)]
+    alice = await connect(node, "alice")
+    lasts = [
+        await fill(alice, room, count) for room, count in ((first, 4), (second, 5), (third, 1))
+    ]
+    sent = await alice.send_message(changed, "again and again")
+    for number in range(5):
+        content = f"edit {number}"
+        edit = {"message_id": sent["message_id"], "content": content}
+        to = (await alice.request("edit_message", edit))["change_seq"]
+    bob = await connect(node, "bob", resume=True)
+    await bob.sync({})
+    places = {first: 1, second: 1, third: 1, changed: sent["seq"]}
+    report = (await bob.sync(places))["conversations"]
+    assert report == {
+        first: {"from": 1, "to": lasts[0], "count": 4, "reset": False},
+        second: {"from": lasts[1] - 1, "to": lasts[1], "count": 1, "reset": True},
+        third: {"from": 1, "to": lasts[2], "count": 1, "reset": False},
+        changed: {"from": sent["seq"], "to": to, "count": 1, "reset": False},
+    }
+    page = {"conversation_id": second, "before_seq": lasts[1], "limit": 200}
+    older = (await bob.request("history", page))["messages"]
+    assert [message["seq"] for message in older] == list(range(2, lasts[1]))
+    await alice.send_message(second, "live")
+    await bob.expect("new_message", content="live")
+    back = await bob.sync({second: lasts[1], first: lasts[0]})
+    assert back["conversations"][second] == {
+        "from": lasts[1],
+        "to": lasts[1] + 1,
+        "count": 1,
+        "reset": False,
+    }
+
+
 async def test_a_place_beyond_the_head_starts_the_client_afresh(node, make_room, connect):
     """P2: after a backup was restored the client knows more than the server: reset, then live."""
     room = await make_room(node, "alice", "bob")
