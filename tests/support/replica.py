@@ -46,6 +46,8 @@ class Replica:
             return
         if type not in ("new_message", "message_updated", "conversation_updated"):
             return
+        # What it says of the event is no part of the message.
+        data = {name: value for name, value in data.items() if name != "after_change_seq"}
         assert data["change_seq"] > self.positions[conversation_id], (type, data)
         self.positions[conversation_id] = data["change_seq"]
         if type == "new_message":
