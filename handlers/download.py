@@ -11,10 +11,12 @@ from anmei.byte_range import Unsatisfiable, parse_range
 from anmei.errors import AnmeiError, ErrorCode
 from anmei.file_names import content_disposition
 from anmei.file_types import UNKNOWN
+from db.errors import StoreUnavailable
 from handlers.answer_deadline import AnswerDeadline
-from handlers.answers import Answers
+from handlers.api import ApiHandler
 
 PIECE = 262_144  # bytes that are read and sent in one go
+STILL = 1.0  # seconds after which it is asked again whether whoever reads may
 #: Nothing of it runs, whatever it turns out to be, even opened by itself.
 POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
@@ -24,10 +26,11 @@ log = logging.getLogger("anmei.http")
 class Download:
     """One answer with a file in it."""
 
-    def __init__(self, handler: Answers, file: dict[str, Any]) -> None:
+    def __init__(self, handler: ApiHandler, file: dict[str, Any]) -> None:
         self._handler = handler
         self._services = handler.services
         self._file = file
+        self._asked_at = self._services.loop.time()
         self._etag = f'"{file["sha256"]}"'
 
     async def send(self) -> None:
@@ -88,6 +91,10 @@ class Download:
             ) from None
         try:
             while data := await files.work(reader.read, PIECE):
+                if not await self._may_still():
+                    log.info("a file was taken away from somebody who was reading it")
+                    self._cut()
+                    return
                 handler.write(data)
                 sent = handler.flush()
                 self._watch()
@@ -98,10 +105,29 @@ class Download:
         except StorageError as error:
             # The length was told: only a broken connection says that it is not reached.
             log.warning("a file cannot be read to its end: %s", error)
-            if isinstance(handler.request.connection, HTTP1Connection):
-                handler.request.connection.stream.close()
+            self._cut()
         finally:
             await files.work(reader.close)
+
+    async def _may_still(self) -> bool:
+        """Whether whoever asked may have the rest: the message may have been recalled meanwhile, or
+        they be in its conversation no longer."""
+        now = self._services.loop.time()
+        if now - self._asked_at < STILL:
+            return True
+        self._asked_at = now
+        try:
+            await self._services.files.find(self._handler.principal, self._file["id"])
+        except StoreUnavailable:
+            return True  # who may have it is as it was
+        except AnmeiError as error:
+            return error.code is not ErrorCode.NOT_FOUND
+        return True
+
+    def _cut(self) -> None:
+        connection = self._handler.request.connection
+        if isinstance(connection, HTTP1Connection):
+            connection.stream.close()
 
     def _watch(self) -> None:
         """A client that reads nothing is not waited for."""

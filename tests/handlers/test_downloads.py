@@ -1,9 +1,11 @@
 """Files as they are handed out: to whom, in which parts, and so that nothing of them runs."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
+from handlers.download import STILL
 from tests.handlers.api_routes import check_error, without_id
 from tests.support.process import AnmeiProcess
 from tests.support.uploads import FILES, file_body, upload
@@ -198,3 +200,25 @@ async def test_whoever_has_it_in_the_inbox_may_have_it_until_it_is_taken_out(as_
     check_error(await mia.get(path), 404, "not_found")
     assert (await lea.delete(f"/api/v1/inbox/{sent.body['message_id']}")).status == 200
     check_error(await lea.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("how", ["recalled", "removed"])
+async def test_who_reads_slowly_gets_no_more_than_he_may_still_have(server, as_, how) -> None:
+    pat, quinn = as_("pat"), as_("quinn")
+    room = await make_room(pat, f"slowly-{how}", "quinn")
+    size = 24 * 1024 * 1024
+    path = await upload(pat, b"\xaa" * size)
+    sent = await pat.post(f"{room}/messages", file_body(path))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token('quinn')}\r\n"
+    writer.write(f"{request}\r\n".encode())
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    if how == "recalled":
+        gone = await pat.post(f"/api/v1/messages/{sent.body['id']}/recall", {})
+    else:
+        gone = await pat.delete(f"{room}/participants/quinn")
+    assert gone.status == 200
+    assert (await quinn.get(path)).status == 404
+    await asyncio.sleep(STILL)  # the server waits for the reader meanwhile, who waits for this
+    assert len(await reader.read()) < size
+    writer.close()
