@@ -26,7 +26,7 @@ from anmei.close_codes import CloseCode
 from anmei.commands import Change, Outcome
 from anmei.event import Event
 from anmei.ids import id_of, tenant_of
-from anmei.inbox import is_inbox
+from anmei.inbox import inbox_key, is_inbox
 from anmei.settings import Settings
 from db import queries
 from db.store import Store
@@ -225,11 +225,12 @@ class Router:
         self.relay.whisper(sequencer, type, data)
 
     def to_users(self, user_keys: Iterable[str], event: Event) -> int:
-        """An unnumbered event for all devices here of these users. Returns how many got it."""
+        """An unnumbered event for these users, to their devices here but for those of one
+        conversation, or of somebody else's inbox. Returns how many got it."""
         count = 0
         for user_key in user_keys:
             for device in self.devices_of(user_key):
-                if device.only is None or is_inbox(device.only):
+                if device.only in (None, inbox_key(user_key)):
                     device.push(event)
                     count += 1
         return count
@@ -262,8 +263,6 @@ class Router:
     def devices(self) -> Iterator[Device]:
         for user in self.users.values():
             yield from user.devices
-
-    # Presence
 
     def gap(self) -> None:
         """Something may have passed unseen."""

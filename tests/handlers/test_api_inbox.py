@@ -351,3 +351,20 @@ async def test_the_inbox_door_opens_to_its_owner_and_to_admins_of_the_tenant(
         await admin.request("refresh_token", {"token": server.token("root")})
     fresh = server.token("root", roles=["admin"])
     assert "expires_at" in await admin.request("refresh_token", {"token": fresh})
+
+
+async def test_behind_anothers_inbox_nothing_comes_that_is_for_whoever_watches(
+    server, backend, connect, ada
+) -> None:
+    admin = f"root-of-{ada}"
+    watch = await connect(server, admin, roles=["admin"], door=f"/ws/user/{ada}/messages")
+    own = await connect(server, admin, door=f"/ws/user/{admin}/messages")
+    whole = await connect(server, admin)
+    await post(backend, admin, content="for the admin")
+    await whole.expect("notification", content="for the admin")
+    await whole.request("mark_read", {"conversation_id": None, "seq": 1})
+    for device in (whole, own):
+        await device.expect("unread_totals", inbox=0)
+    await watch.ping()
+    told = {event.type for event in watch.events}
+    assert told.isdisjoint({"unread_totals", "unread_update", "notification"})
