@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from collections import Counter
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 
 from actors.exporter import export
 from anmei.errors import AnmeiError, ErrorCode, not_found
+from anmei.principal import Principal
 from db import queries
 from db.errors import StoreUnavailable
 from handlers.answer_deadline import LEAST_TAKEN
@@ -20,10 +22,25 @@ log = logging.getLogger("anmei.http")
 
 
 class Running:
-    """How many exports are under way."""
+    """The exports that are under way, by who asked for them."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._of: Counter[str] = Counter()
+
+    def enter(self, principal: Principal) -> None:
+        """One more. Raises AnmeiError (OVERLOADED) where there are as many as may be. A user has
+        one at a time, so that nobody keeps all others from theirs by reading slowly."""
+        own = self._of[principal.key]
+        if own and not principal.acts_for_others:
+            raise _too_many("at most 1 export of a user may be under way at the same time")
+        if self._of.total() >= MOST:
+            raise _too_many(f"at most {MOST} exports may be under way at the same time")
+        self._of[principal.key] = own + 1
+
+    def leave(self, principal: Principal) -> None:
+        self._of[principal.key] -= 1
+        if not self._of[principal.key]:
+            del self._of[principal.key]
 
 
 class Export(ConversationHandler):
@@ -40,17 +57,11 @@ class Export(ConversationHandler):
         principal = self.principal
         if not principal.acts_for_others and head["owner_id"] != principal.user_id:
             raise AnmeiError(ErrorCode.FORBIDDEN, "only the owner exports a conversation")
-        if self._running.count >= MOST:
-            raise AnmeiError(
-                ErrorCode.OVERLOADED,
-                f"at most {MOST} exports may be under way at the same time",
-                retry_after_ms=RETRY_AFTER_MS,
-            )
-        self._running.count += 1
+        self._running.enter(principal)
         try:
             await self._stream(key)
         finally:
-            self._running.count -= 1
+            self._running.leave(principal)
 
     async def _stream(self, key: str) -> None:
         self.set_header("Content-Type", "application/x-ndjson")
@@ -70,3 +81,7 @@ class Export(ConversationHandler):
             connection = self.request.connection
             assert isinstance(connection, HTTP1Connection)
             connection.stream.close()
+
+
+def _too_many(message: str) -> AnmeiError:
+    return AnmeiError(ErrorCode.OVERLOADED, message, retry_after_ms=RETRY_AFTER_MS)

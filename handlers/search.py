@@ -39,11 +39,13 @@ class SearchPage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SearchQueue:
-    """Who may search now: few at a time, since each may take long and others read, too."""
+    """Who may search now: few at a time, since each may take long and others read, too, and one of
+    a user, so that nobody waits for all that another one looks for."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(AT_ONCE)
         self._of: Counter[str] = Counter()
+        self._own: dict[str, asyncio.Lock] = {}
 
     async def enter(self, user_key: str) -> None:
         """Waits for a turn. Raises AnmeiError (OVERLOADED) where too many do already."""
@@ -52,20 +54,27 @@ class SearchQueue:
                 ErrorCode.OVERLOADED, "too many searches are under way", retry_after_ms=1_000
             )
         self._of[user_key] += 1
+        own = self._own.setdefault(user_key, asyncio.Lock())
         try:
-            await self._turn.acquire()
+            await own.acquire()
+            try:
+                await self._turn.acquire()
+            except BaseException:
+                own.release()
+                raise
         except BaseException:
             self._left(user_key)
             raise
 
     def leave(self, user_key: str) -> None:
         self._turn.release()
+        self._own[user_key].release()
         self._left(user_key)
 
     def _left(self, user_key: str) -> None:
         self._of[user_key] -= 1
         if not self._of[user_key]:
-            del self._of[user_key]
+            del self._of[user_key], self._own[user_key]
 
 
 class Search(ApiHandler):

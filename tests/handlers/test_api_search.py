@@ -119,24 +119,27 @@ async def test_what_makes_no_sense_is_refused_with_the_limit(as_: Callable[..., 
 
 
 @pytest.mark.gen_test
-async def test_few_search_at_once_and_one_user_cannot_fill_the_queue() -> None:
+async def test_few_search_at_once_and_nobody_waits_for_all_of_another() -> None:
     queue = SearchQueue()
     await queue.enter("a")
-    await queue.enter("a")
-    waiting = [asyncio.ensure_future(queue.enter("a")) for _ in range(2)]
+    waiting = [asyncio.ensure_future(queue.enter("a")) for _ in range(3)]
     await asyncio.sleep(0)
-    for _ in range(2):
-        with pytest.raises(AnmeiError) as caught:
-            await queue.enter("a")
-        assert caught.value.code is ErrorCode.OVERLOADED
+    with pytest.raises(AnmeiError) as caught:
+        await queue.enter("a")
+    assert caught.value.code is ErrorCode.OVERLOADED
+    await asyncio.wait_for(queue.enter("b"), 1)
+    assert search.AT_ONCE == 2
+    third = asyncio.ensure_future(queue.enter("c"))
+    await asyncio.sleep(0)
+    assert not third.done()
+    queue.leave("b")
+    await third
     queue.leave("a")
     await waiting[0]
     waiting[1].cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    other = asyncio.ensure_future(queue.enter("b"))
+    await asyncio.gather(waiting[1], return_exceptions=True)
     queue.leave("a")
-    await other
-    assert search.AT_ONCE == 2
+    await waiting[2]
     queue.leave("a")
-    queue.leave("b")
-    assert queue._of == {}
+    queue.leave("c")
+    assert (queue._of, queue._own) == ({}, {})

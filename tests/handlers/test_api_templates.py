@@ -65,6 +65,22 @@ async def test_templates_are_listed_by_name_and_stay_in_their_tenant(
 
 
 @pytest.mark.gen_test
+async def test_a_page_of_long_templates_is_a_short_one(as_: Callable[..., Http]) -> None:
+    shop = as_("shop", roles=["service"], tenant="t9")
+    texts = {"en": "x" * 60_000, "de": "y" * 60_000}
+    for name in ("a", "b", "c"):
+        body = {"texts": texts, "default_language": "en"}
+        assert (await shop.put(f"{PATH}/{name}", body)).status == 201
+    first = (await shop.get(PATH)).body
+    rest = (await shop.get(f"{PATH}?cursor={first['next_cursor']}")).body
+    assert [[one["name"] for one in page["templates"]] for page in (first, rest)] == [
+        ["a", "b"],
+        ["c"],
+    ]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.gen_test
 async def test_templates_are_for_backends_and_must_make_sense(as_: Callable[..., Http]) -> None:
     user, shop = as_("user", tenant="t3"), as_("shop", roles=["admin"], tenant="t3")
     check_error(await user.put(f"{PATH}/x", {"texts": {"en": "x"}}), 403, "forbidden")
