@@ -43,9 +43,10 @@ class Template(NamedTuple):
                 return name
         return self.default_language
 
-    def render(self, language: str | None, values: Mapping[str, Value]) -> str:
+    def render(self, language: str | None, values: Mapping[str, Value], most: int) -> str:
         """The text with the values in it. Raises AnmeiError that names those that are missing, or
-        that no language of the template has a place for."""
+        that no language of the template has a place for, and where it would have more than `most`
+        characters: a value may stand in it thousands of times."""
         text = self.texts[self.choose(language)]
         missing = [name for name in placeholders(text) if name not in values]
         if missing:
@@ -64,6 +65,14 @@ class Template(NamedTuple):
                     f"template.values.{name} has {len(value)} characters; at most "
                     f"{MAX_VALUE_LENGTH} are allowed",
                 )
+        size = len(text) + sum(
+            len(_filled(match, values)) - len(match[0]) for match in _PIECE.finditer(text)
+        )
+        if size > most:
+            raise AnmeiError(
+                ErrorCode.TOO_LARGE,
+                f"the template with these values has {size} characters; at most {most} are allowed",
+            )
         return _PIECE.sub(lambda match: _filled(match, values), text)
 
 

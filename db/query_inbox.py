@@ -15,29 +15,43 @@ from db.snapshot import snapshot
 _SOURCE = (
     "message_recipients AS r JOIN messages AS m ON m.pk = r.message WHERE r.recipient_key = %s"
 )
-_COPIES = f"SELECT {shapes.COPY_COLUMNS} FROM {_SOURCE}"
+_UNREAD = " AND r.is_read = FALSE"
 
 
 def inbox(
     database: Database, user_key: str, cursor: str | None, limit: int, unread: bool
 ) -> tuple[list[dict[str, Any]], str | None]:
     """A page of the inbox, the newest first, and the cursor of the next one; with `unread`, of
-    what is not read alone.
+    what is not read alone. At most `limit`, and fewer where they are long.
 
     Raises AnmeiError(BAD_REQUEST) for a cursor that is none.
     """
-    where = " AND r.is_read = FALSE" if unread else " AND r.removed_at IS NULL"
+    where = _UNREAD if unread else " AND r.removed_at IS NULL"
     place: tuple[int | str, ...] = ()
     if cursor is not None:
         where += " AND r.seq < %s"
         place = from_cursor(cursor, tuple[int])
-    rows = fetch(
+    rows, whole = fetch_page(
         database,
-        f"{_COPIES}{where} ORDER BY r.seq DESC LIMIT %s",
-        (user_key, *place, limit + 1),
+        shapes.COPY_COLUMNS,
+        f"{_SOURCE}{where}",
+        (user_key, *place),
+        "r.seq",
+        limit + 1,
+        "DESC",
     )
     page = [shapes.notification(row) for row in rows[:limit]]
-    return page, to_cursor(page[-1]["inbox_seq"]) if len(rows) > limit > 0 else None
+    return page, None if whole or not page else to_cursor(page[-1]["inbox_seq"])
+
+
+def newest_unread(database: Database, user_key: str, limit: int) -> list[dict[str, Any]]:
+    """The last messages of the inbox that are not read, the newest first."""
+    rows = fetch(
+        database,
+        f"SELECT {shapes.COPY_COLUMNS} FROM {_SOURCE}{_UNREAD} ORDER BY r.seq DESC LIMIT %s",
+        (user_key, limit),
+    )
+    return [shapes.notification(row) for row in rows]
 
 
 def inbox_head(database: Database, user_key: str, device_id: str) -> tuple[int, int, int | None]:
@@ -57,7 +71,7 @@ def inbox_unread(database: Database, key: str, limit: int) -> tuple[bool, Backlo
     and whether there are more."""
     with snapshot(database):
         head, _ = _head(database, key)
-        rows, whole = _newest(database, key, " AND r.is_read = FALSE", limit)
+        rows, whole = _newest(database, key, _UNREAD, limit)
     events = sorted((shapes.inbox_change(row, 0) for row in rows), key=_number)
     return not whole, Backlog(events, head, True)
 

@@ -13,7 +13,7 @@ from anmei.frames import MessageType, Priority
 from anmei.ids import id_of
 from db import shapes
 from db.link import Row, fetch
-from db.query_inbox import inbox
+from db.query_inbox import newest_unread
 from db.snapshot import snapshot
 
 #: Of `messages AS m`, for the user whose key the place holder stands for.
@@ -73,7 +73,7 @@ def _unread(database: Database, user_key: str) -> dict[str, Any]:
 
 
 def _newest(database: Database, user_key: str, limit: int) -> list[dict[str, Any]]:
-    found = inbox(database, user_key, None, limit, True)[0]
+    found = newest_unread(database, user_key, limit)
     places = fetch(
         database,
         f"SELECT c.pk, c.key, c.updated_at, p.last_read_seq {_MINE} WHERE p.user_key = %s"

@@ -58,7 +58,8 @@ async def content_of(handler: ApiHandler, content: str | None, template: Templat
     found = await handler.read(templates.template, key)
     if found is None:
         raise not_found("template")
-    return found.render(template.language, template.values)
+    most = handler.services.settings.limit_content_bytes
+    return found.render(template.language, template.values, most)
 
 
 class Templates(ApiHandler):

@@ -56,8 +56,8 @@ def test_a_language_falls_back_to_the_nearest_one(asked: str | None, found: str)
 
 def test_values_are_put_in_as_they_are() -> None:
     values = {"name": "{n} {{x}} {0.__class__} %s \\1", "n": 7}
-    assert PARCEL.render("en", values) == "Hi {n} {{x}} {0.__class__} %s \\1, no. 7"
-    assert Template({"en": "{{{a}}} }}{{"}, "en").render(None, {"a": 1.5}) == "{1.5} }{"
+    assert PARCEL.render("en", values, 1_000) == "Hi {n} {{x}} {0.__class__} %s \\1, no. 7"
+    assert Template({"en": "{{{a}}} }}{{"}, "en").render(None, {"a": 1.5}, 10) == "{1.5} }{"
 
 
 def test_missing_and_unknown_values_are_named() -> None:
@@ -70,13 +70,22 @@ def test_missing_and_unknown_values_are_named() -> None:
         ),
     ):
         with pytest.raises(AnmeiError, match=said) as caught:
-            PARCEL.render("en", values)
+            PARCEL.render("en", values, 1_000)
         assert caught.value.code is ErrorCode.BAD_REQUEST
     # A value that another language needs may be there.
-    assert PARCEL.render("zh-TW", {"n": 1}) == "x"
+    assert PARCEL.render("zh-TW", {"n": 1}, 1) == "x"
 
 
 def test_a_value_has_a_largest_length() -> None:
     with pytest.raises(AnmeiError, match=str(MAX_VALUE_LENGTH)) as caught:
-        PARCEL.render("en", {"name": "x" * (MAX_VALUE_LENGTH + 1), "n": 1})
+        PARCEL.render("en", {"name": "x" * (MAX_VALUE_LENGTH + 1), "n": 1}, 10_000)
+    assert caught.value.code is ErrorCode.TOO_LARGE
+
+
+def test_a_text_that_would_grow_too_long_is_not_written_at_all() -> None:
+    """A value of some kilobytes that stands in it thousands of times."""
+    filled = {"a": "x" * MAX_VALUE_LENGTH}
+    assert len(Template({"en": "{a}{{"}, "en").render(None, filled, 4_097)) == 4_097
+    with pytest.raises(AnmeiError, match="81920000 characters; at most 65536 ") as caught:
+        Template({"en": "{a}" * 20_000}, "en").render(None, filled, 65_536)
     assert caught.value.code is ErrorCode.TOO_LARGE

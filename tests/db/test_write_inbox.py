@@ -224,6 +224,16 @@ def test_pages_of_an_inbox_hold_each_message_once(store: Store) -> None:
         store.read(queries.inbox, key("ann"), "nonsense", 3, False).result(10)
 
 
+def test_pages_of_long_messages_are_short_ones(store: Store) -> None:
+    for _ in range(7):
+        do(store, post("ann", content="x" * 60_000))
+    sizes, cursor = [], None
+    while not sizes or cursor is not None:
+        page, cursor = store.read(queries.inbox, key("ann"), cursor, 200, False).result(10)
+        sizes.append(len(page))
+    assert sizes == [5, 2]
+
+
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Every statement that is run, by its first words."""
