@@ -16,7 +16,7 @@ from db.search_index import Horizon
 from db.store import Store
 
 BATCH = 50  # messages in one transaction: 1 ms, at most some tens, of SQLite's one writer
-REST = 2.0  # times as long as the work, before the next
+REST = 4.0  # times as long as the work, before the next
 SETTLING = 0.05  # seconds until transactions that still run are looked at again
 PAUSE_AFTER_FAILURE = 2.0  # seconds
 LOST_PAUSES = 4  # looks left out where another node was ahead
