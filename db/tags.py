@@ -67,8 +67,12 @@ def set_tag(
         return tags
     if len(tags) >= MAX_TAGS:
         raise _too_many(f"{MAX_TAGS} tags on one {kind}")
-    sql = f"SELECT count(*) FROM {table} WHERE owner_key = %s"
-    if fetch(database, sql, (user_key,))[0][0] >= MAX_TAGGED:
+    sql = f"SELECT count(*) FROM {table} AS t WHERE t.owner_key = %s"
+    # What he sees no more, and so cannot untag, is left out only where it matters: that takes long.
+    for seen in ("", f" AND {_SEEN[kind]}"):
+        if fetch(database, sql + seen, (user_key,))[0][0] < MAX_TAGGED:
+            break
+    else:
         raise _too_many(f"{MAX_TAGGED} tags of one user on {kind}s")
     execute(
         database,
@@ -139,7 +143,7 @@ def set_category(
             (user_key, pk),
         )
         return True
-    known = {row[0] for row in _categories(database, user_key)}
+    known = {row[0] for row in _categories(database, user_key) if row[1]}
     if category not in known and len(known) >= MAX_CATEGORIES:
         raise _too_many(f"{MAX_CATEGORIES} categories of one user")
     execute(

@@ -142,10 +142,13 @@ def _reserve(batch: Batch, rows: list[_Key]) -> dict[str, int]:
 
 
 def _pinned(batch: Batch, user_key: str, stored: dict[_Key, _Preference]) -> int:
-    """How many conversations the user has pinned, as far as the transaction has come."""
+    """How many conversations the user has pinned, as far as the transaction has come; those that
+    he is in no longer do not count, since he cannot take them down."""
     ((count,),) = fetch(
         batch.database,
-        "SELECT count(*) FROM preferences WHERE user_key = %s AND pinned_at IS NOT NULL",
+        "SELECT count(*) FROM preferences AS f CROSS JOIN participants AS p"
+        " WHERE f.user_key = %s AND f.pinned_at IS NOT NULL AND p.conversation = f.conversation"
+        " AND p.user_key = f.user_key AND p.active = TRUE",
         (user_key,),
     )
     for (other, _), preference in stored.items():

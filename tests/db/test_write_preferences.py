@@ -100,6 +100,12 @@ def test_only_so_many_conversations_are_pinned(store: Store) -> None:
     assert [one["conversation_id"] for one in preferences(store)] == ["room"]
 
 
+def test_a_pin_that_nobody_can_take_down_any_more_does_not_count(store: Store) -> None:
+    do(store, change("bob", pinned=True, most_pinned=1), remove("room", "ann", "bob"))
+    (outcome,) = do(store, change("bob", room="hall", pinned=True, most_pinned=1))
+    assert outcome.error is None
+
+
 def test_a_conversation_that_is_not_ones_own_is_not_there(store: Store) -> None:
     do(store, remove("room", "ann", "bob"))
     outcomes = do(store, change("bob", pinned=True), change("ann", "absent", pinned=True))
