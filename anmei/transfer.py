@@ -21,7 +21,7 @@ from anmei.clock import from_wire
 from anmei.codec import check_metadata, encode, explain
 from anmei.content import check_content
 from anmei.errors import AnmeiError, ErrorCode
-from anmei.frames import ClientId, Id, MessageType, Priority, Seq
+from anmei.frames import ClientId, Id, Mention, MessageType, Priority, Seq
 
 FORMAT = "anmei.conversation"
 VERSION = 1
@@ -101,7 +101,7 @@ class Sent(Line, tag="message"):
     created_at: Time
     edited_at: Time | None
     recalled_at: Time | None
-    mentions: list[Id]
+    mentions: list[Mention]
     forwarded_from: dict[str, str | None] | None
     reactions: list[Summed]
     pinned_at: Time | None

@@ -33,7 +33,7 @@ def talk(store: Store) -> None:
     first = reply(store, send("room", "ann", "SECRET", extra_metadata='{"a":[1.5,null]}'))
     card = reply(store, send("room", "bob", "", message_type="card", body=BODY))
     do(store, send("room", "cid", "re: card", reply_to=card["message"]["id"], is_important=True))
-    linked = reply(store, send("room", "ann", URL, mentions=("bob",)))["message"]
+    linked = reply(store, send("room", "ann", URL, mentions=("bob", "@all")))["message"]
     do(store, remove("room", "ann", "cid"), add("room", "ann", "dan"))
     do(store, *[send("room", "ann", f"{n} \u2028 é", created_at=NOW + n) for n in range(BATCH + 9)])
     do(store, read("room", "bob", 50), delivered("room", "dan", 20))
