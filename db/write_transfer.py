@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import ujson
+
+from anmei.codec import encode
 from anmei.commands import Outcome
 from anmei.commands_transfer import (
     BeginImport,
@@ -11,16 +14,18 @@ from anmei.commands_transfer import (
     import_key,
 )
 from anmei.errors import AnmeiError, ErrorCode
-from anmei.ids import tenant_of
+from anmei.ids import id_of, tenant_of
 from db import shapes
 from db.batch import Batch, Place
 from db.link import execute, fetch, fetch_many, insert_many
 from db.scrub import scrub
 from db.write_attachments import carry
 from db.write_people import make_users
+from db.write_reactions import SHOWN_USERS
 
 #: What stands before the role of somebody who is in as soon as the conversation is whole.
 _WAITING = "!"
+_SUMMED_AT_ONCE = 500  # messages
 
 _USERS = (
     "INSERT INTO users (key, tenant, name, status, created_at, last_seen_at) VALUES {values}"
@@ -163,6 +168,7 @@ def end(batch: Batch, command: EndImport) -> Outcome:
             ErrorCode.CONFLICT, "these two people have another direct conversation already"
         )
     # Only now: what was refused must have changed nothing.
+    _sum_reactions(batch, place)
     execute(
         batch.database,
         f"UPDATE participants SET active = TRUE, role = substr(role, 2) WHERE {waiting}",
@@ -187,6 +193,46 @@ def end(batch: Batch, command: EndImport) -> Outcome:
         ),
     )
     return Outcome(reply={})
+
+
+def _sum_reactions(batch: Batch, place: Place) -> None:
+    """Have each message say what its reactions are: who put one there or took one away while it was
+    exported is in one of the two and not in the other."""
+    last = 0
+    while page := fetch(
+        batch.database,
+        "SELECT pk, reactions FROM messages AS m WHERE conversation = %s AND pk > %s AND"
+        " (reactions IS NOT NULL OR EXISTS (SELECT 1 FROM reactions AS r WHERE r.message = m.pk))"
+        " ORDER BY pk LIMIT %s",
+        (place.pk, last, _SUMMED_AT_ONCE),
+    ):
+        last = page[-1][0]
+        users: dict[int, dict[str, list[str]]] = {pk: {} for pk, _ in page}
+        for pk, emoji, user_key in fetch_many(
+            batch.database,
+            "SELECT message, emoji, user_key FROM reactions WHERE message IN ({values})"
+            " ORDER BY message, emoji, pk",
+            list(users),
+        ):
+            users[pk].setdefault(emoji, []).append(id_of(user_key))
+        for pk, text in page:
+            said = [] if text is None else ujson.loads(text)
+            order = dict.fromkeys((*(one["emoji"] for one in said), *users[pk]))
+            found = [
+                {
+                    "emoji": emoji,
+                    "count": len(users[pk][emoji]),
+                    "user_ids": users[pk][emoji][:SHOWN_USERS],
+                }
+                for emoji in order
+                if emoji in users[pk]
+            ]
+            if found != said:
+                execute(
+                    batch.database,
+                    "UPDATE messages SET reactions = %s WHERE pk = %s",
+                    (encode(found).decode() if found else None, pk),
+                )
 
 
 def _open(batch: Batch, key: str) -> Place:

@@ -1,5 +1,6 @@
 """A conversation goes to a file and comes back, on either database, whatever happens in between."""
 
+import asyncio
 import io
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 import run
+from actors.exporter import export
 from actors.importer import BATCH, Importer
 from actors.transfer import export_to, import_from
 from anmei.commands_changes import EditMessage, PinMessage, React, RecallMessage
@@ -141,6 +143,44 @@ def test_a_newer_file_after_half_of_an_older_one_leaves_nothing_of_the_older_one
             path.write_bytes(newer)
             assert "room: 1 messages imported" in import_from(store, "acme", str(path))
             assert exported(store, tmp_path) == newer
+
+
+def test_reactions_that_change_during_an_export_come_back_as_one_sum(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    with open_store(f"sqlite:///{tmp_path}/a.db") as store:
+        do(store, create("room", "ann", "bob", "dan"))
+        ids = [reply(store, send("room", "ann"))["message"]["id"] for _ in range(2)]
+
+        def react(user: str, message: str, emoji: str, on: bool = True) -> Any:
+            return React(message_id=message, by_key=key(user), at=NOW, emoji=emoji, on=on)
+
+        do(store, react("bob", ids[0], "b"), react("ann", ids[0], "a"), react("bob", ids[1], "b"))
+        meanwhile = [react("dan", ids[0], "b"), react("ann", ids[0], "a", False)]
+        meanwhile += [react("ann", ids[0], "c"), react("bob", ids[1], "b", False)]
+
+        async def read(query: Any, *args: Any) -> Any:
+            if query is queries.export_reactions:
+                do(store, *meanwhile)
+            return store.read(query, *args).result(10)
+
+        async def whole() -> bytes:
+            return b"".join([lines async for lines, _ in export(read, key("room"))])
+
+        (tmp_path / "file").write_bytes(asyncio.run(whole()))
+    for url in (f"sqlite:///{tmp_path}/b.db", postgres_url):
+        with open_store(url) as store:
+            import_from(store, "acme", str(tmp_path / "file"))
+            page = store.read(queries.history, None, key("room"), None, None, 9).result(10)
+            assert [message["reactions"] for message in page["messages"]] == [
+                [
+                    {"emoji": "b", "count": 2, "user_ids": ["bob", "dan"]},
+                    {"emoji": "c", "count": 1, "user_ids": ["ann"]},
+                ],
+                [],
+            ]
+            left = reply(store, react("bob", ids[0], "b", False))["message"]["reactions"]
+            assert left[0] == {"emoji": "b", "count": 1, "user_ids": ["dan"]}
 
 
 def test_an_id_that_is_taken_is_left_as_it_is(tmp_path: Path, file: bytes) -> None:
