@@ -24,7 +24,7 @@ from db.query_history import (
 )
 from db.query_inbox import inbox, inbox_unread
 from db.query_messages import message, pins, reactions
-from db.query_people import participants, small_conversations
+from db.query_people import display_name, participants, small_conversations
 from db.query_preferences import preference_seqs, preferences
 from db.query_revocations import revocations, revocations_since
 from db.query_search import Wanted, search
@@ -50,6 +50,7 @@ __all__ = [
     "conversation",
     "conversation_unread",
     "device_place",
+    "display_name",
     "distance",
     "distances",
     "export_head",

@@ -27,6 +27,12 @@ _MANY = (
 )
 
 
+def display_name(database: Database, user_key: str) -> str | None:
+    """What a user is called now; None for somebody of whom nobody has heard."""
+    rows = fetch(database, "SELECT name FROM users WHERE key = %s", (user_key,))
+    return rows[0][0] if rows else None
+
+
 def shown_rows(database: Database, conversations: list[int]) -> dict[int, list[Row]]:
     """The first participants of each conversation (by primary key), in the order listed:
     `(conversation, user_key, name, role, last_read_seq, last_delivered_seq)`."""

@@ -12,6 +12,7 @@ from anmei.commands import Command
 from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.ids import CLIENT_ID_WORDS, is_client_id, is_id, make_key
 from anmei.principal import USER, Principal
+from db import queries
 from handlers.answers import Answers
 from handlers.body_limit import STRANGER_BYTES
 from handlers.caller import admit, allowed_origin
@@ -134,6 +135,15 @@ class ApiHandler(Answers):
         if not principal.acts_for_others:
             raise AnmeiError(ErrorCode.FORBIDDEN, f"{field}: only a service may name another user")
         return user_id
+
+    async def name_of(self, user_id: str) -> str:
+        """The display name of the user that `acting_for` found: what the token says of whoever
+        asks, for somebody else the name that is known, and the id where there is none."""
+        principal = self.principal
+        if user_id == principal.user_id:
+            return principal.name
+        name = await self.read(queries.display_name, make_key(principal.tenant, user_id))
+        return name or user_id
 
     # What is done about it
 

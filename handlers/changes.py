@@ -16,7 +16,7 @@ from anmei.commands_changes import (
 from anmei.content import check_content, check_emoji
 from anmei.errors import AnmeiError, ErrorCode, not_found
 from anmei.frames import MAX_FORWARDS, ClientId, Id, Limit, Mentions
-from anmei.ids import is_id, make_key, new_id
+from anmei.ids import id_of, is_id, make_key, new_id
 from db import queries
 from handlers.conversations import ConversationHandler, Cursor, Page, Viewer
 
@@ -123,13 +123,12 @@ class ForwardTo(ChangeHandler):
             raise AnmeiError(
                 ErrorCode.BAD_REQUEST, "Idempotency-Key and client_msg_id differ: send one"
             )
-        asked, principal = self.asked(id, body.sender_id), self.principal
+        asked = self.asked(id, body.sender_id)
         keys = tuple(dict.fromkeys(self.key(each) for each in body.conversation_ids))
-        own = asked["by_key"] == principal.key
         reply = await self.commit(
             ForwardMessage(
                 **asked,
-                by_name=principal.name if own else str(body.sender_id),
+                by_name=await self.name_of(id_of(asked["by_key"])),
                 conversation_keys=keys,
                 message_ids=tuple(new_id("msg") for _ in keys),
                 client_msg_id=header or body.client_msg_id or new_id("auto"),

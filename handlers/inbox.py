@@ -90,8 +90,9 @@ class Posts(ApiHandler):
         title = None if body.title is None else check_line("title", body.title, MAX_TITLE_LENGTH)
         principal = self.principal
         sender_id = self.acting_for(body.sender_id, "sender_id")
-        name = principal.name if sender_id == principal.user_id else sender_id
-        if body.sender_name is not None:
+        if body.sender_name is None:
+            name = await self.name_of(sender_id)
+        else:
             name = check_line("sender_name", body.sender_name, MAX_NAME_LENGTH)
         reply = await self.commit(
             PostMessage(

@@ -75,7 +75,7 @@ class MessageHandler(ConversationHandler):
         check_content(content, self.services.settings.limit_content_bytes)
         metadata = check_metadata(body.extra_metadata)
         client_msg_id = self._client_msg_id(body)
-        sender_id, sender_name = self._sender(body)
+        sender_id, sender_name = await self._sender(body)
         principal = self.principal
         held = check_body(body.message_type, body.body, privileged=principal.acts_for_others)
         reply = await self.commit(
@@ -111,17 +111,16 @@ class MessageHandler(ConversationHandler):
             )
         return header or body.client_msg_id or new_id("auto")
 
-    def _sender(self, body: NewMessage) -> tuple[str, str]:
+    async def _sender(self, body: NewMessage) -> tuple[str, str]:
         """The id and the shown name of whoever the message is from."""
         principal = self.principal
         sender_id = self.acting_for(body.sender_id, "sender_id")
-        own = sender_id == principal.user_id
         for field, given in (("sender_name", body.sender_name), ("sender_type", body.sender_type)):
             if given is not None and not principal.acts_for_others:
                 raise AnmeiError(ErrorCode.FORBIDDEN, f"{field}: only a service may give it")
         if body.sender_name is not None:
             return sender_id, check_line("sender_name", body.sender_name, MAX_NAME_LENGTH)
-        return sender_id, principal.name if own else sender_id
+        return sender_id, await self.name_of(sender_id)
 
 
 class Messages(MessageHandler):

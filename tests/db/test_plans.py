@@ -95,6 +95,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "status": lambda db: queries.message_status(db, "acme", None, STATUS, None, 5),
     "attachment": lambda db: queries.attachment(db, key("u3"), "acme", "file_3"),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
+    "name": lambda db: queries.display_name(db, key("u3")),
     "small": lambda db: queries.small_conversations(db, [key("u3"), key("u4")], 200),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
     "export head": lambda db: queries.export_head(db, key("room3")),

@@ -155,6 +155,24 @@ async def test_only_a_backend_says_whom_a_message_is_from(server, as_, alice, an
         )
 
 
+async def test_a_backend_that_gives_no_name_speaks_by_the_name_the_user_is_known_by(
+    server, as_, alice, connect
+) -> None:
+    bob = await connect(server, "bob", name="Robert")
+    words = {"conversation_id": "room", "content": "hi", "client_msg_id": "c1"}
+    id = (await bob.request("send_message", words))["message_id"]  # his name is stored by then
+    backend = as_("backend", roles=["service"])
+    for sender, name in (("bob", "Robert"), ("stranger", "stranger")):
+        said = await backend.post(PATH, {"content": "x", "sender_id": sender})
+        assert said.body["sender_name"] == name
+    body = {"conversation_ids": ["room"], "sender_id": "bob"}
+    sent_on = await backend.post(f"/api/v1/messages/{id}/forward", body)
+    assert sent_on.body["messages"][0]["sender_name"] == "Robert"
+    notice = {"recipient_ids": ["bob"], "content": "x", "sender_id": "bob"}
+    assert (await backend.post("/api/v1/messages", notice)).status == 201
+    assert (await bob.expect("notification"))["sender_name"] == "Robert"
+
+
 async def test_history_comes_in_pages_in_order(alice) -> None:
     seqs = [(await alice.post(PATH, {"content": str(n)})).body["seq"] for n in range(5)]
     assert seqs == sorted(set(seqs))
