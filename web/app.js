@@ -210,6 +210,10 @@ class App {
       if (conversation_id === null) this.bell.forget();
       else store.reset(conversation_id, from);
     });
+    client.on('restored', ({ conversation_id }) => {
+      if (conversation_id === null) this.bell.forget(true);
+      else store.forget(conversation_id);
+    });
     client.on('sent', (data) => {
       store.sent(data);
       this.#keepUnsent();

@@ -69,8 +69,9 @@ export class Bell {
     this.draw();
   }
 
-  /** What is held may not be all: the list is read again when somebody looks. */
-  forget() {
+  /** What is held may not be all, or is `wrong`: the list is read again when somebody looks. */
+  forget(wrong = false) {
+    if (wrong) this.#held.clear();
     this.#loaded = false;
     if (!$('inbox').hidden) this.#load();
   }

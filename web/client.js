@@ -15,6 +15,7 @@
  *     send_failed  {client_msg_id, message, error}  and will not take it as it is
  *     filled       {conversation_id, messages}      what a gap had swallowed
  *     reset        {conversation_id, from}          too much was missed: held is the newest page
+ *     restored     {conversation_id}               the server has an older state: forget what is held
  *     problem      {kind, message}                  something a correct server never does
  *     frame        {direction, frame, at}           every frame, for looking at
  */
@@ -324,7 +325,10 @@ export class AnmeiClient {
     this.#cancel('connect');
     this.session = data;
     this.#reconnect = data.reconnect;
-    this.#sequence.begin(data.conversations, !data.has_more_conversations, data.inbox?.seq ?? 0);
+    const { conversations, has_more_conversations: more, inbox: box } = data;
+    for (const conversation_id of this.#sequence.begin(conversations, !more, box?.seq ?? 0)) {
+      this.#emit('restored', { conversation_id });
+    }
     this.#setState('online');
     this.#after('stable', STABLE_MS, () => (this.#attempt = 0));
     this.#watch();

@@ -25,17 +25,26 @@ export class Sequence {
    * A connection begins, and with it a replay. Heads that are new are held at their own number, so
    * that naming them in `sync` leaves no crack between the head and what is live. With `complete`,
    * a conversation that has no head is not ours any more.
+   *
+   * Gives the ids of what was taken back: a head below the number that is held is one of a server
+   * whose database was restored from a backup, so what is held there is not what it has.
    */
   begin(heads, complete, inboxHead) {
     const numbers = new Map(heads.map((head) => [head.conversation_id, head.change_seq]));
     for (const id of this.#places.keys()) {
       if (complete && id !== null && !numbers.has(id)) this.#places.delete(id);
     }
-    for (const [id, number] of numbers) {
-      if (!this.#places.has(id)) this.#places.set(id, number);
+    const takenBack = [];
+    for (const [id, number] of [...numbers, [null, inboxHead]]) {
+      if (number < this.#places.get(id)) {
+        takenBack.push(id);
+        this.#places.delete(id);
+      }
+      if (id !== null && !this.#places.has(id)) this.#places.set(id, number);
     }
     this.#inboxHead = inboxHead;
     this.#replayed = new Map();
+    return takenBack;
   }
 
   /** The connection is gone; a replay that was under way proves nothing. */

@@ -112,6 +112,19 @@ export class Store {
     this.#changed('messages', conversationId);
   }
 
+  /** Forgets what was said and read; what waits to be sent stays. */
+  forget(conversationId) {
+    Object.assign(this.#ensure(conversationId), {
+      messages: [],
+      people: new Map(),
+      lastReadSeq: 0,
+      loaded: false,
+      hasOlder: false,
+      latest: null,
+    });
+    this.#changed('messages', conversationId);
+  }
+
   /** Shows a message before the server has it. */
   sending(message) {
     const conversation = this.#ensure(message.conversation_id);

@@ -33,6 +33,9 @@ export class Timeline {
     this.#actions = actions;
     $('scroller').addEventListener('scroll', () => this.#scrolled(), { passive: true });
     $('jump').addEventListener('click', () => this.toEnd());
+    $('messages').addEventListener('keydown', ({ key }) => {
+      if (key === 'Escape' && this.#openId !== null) this.#toggle({ id: this.#openId });
+    });
     $('older').addEventListener('click', () => this.#older());
     new ResizeObserver(() => {
       this.#height = $('scroller').clientHeight;

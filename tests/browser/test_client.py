@@ -179,6 +179,24 @@ def test_a_reset_is_told_with_the_place_where_its_page_begins(run: Run) -> None:
     assert result == [[["reset", {"conversation_id": "c", "from": 901}]], []]
 
 
+def test_what_is_held_of_a_server_that_was_restored_from_a_backup_is_forgotten(run: Run) -> None:
+    result = run(
+        """client.on('restored', (detail) => events.push(['restored', detail]));
+        let socket = await connect({ c: 5, d: 7 });
+        socket.synced();
+        socket.message(6);
+        socket.end(1006);
+        socket = await connect({ c: 4, d: 7 }, { inbox: { seq: 3, unread: 0 } });
+        const [{ data }] = socket.of('sync');
+        socket.synced();
+        socket.message(5);
+        socket.message(6);
+        return [events, data.positions, seen, problems];"""
+    )
+    restored = [["restored", {"conversation_id": "c"}]]
+    assert result == [restored, {"c": 4, "d": 7}, [6, 5, 6], []]
+
+
 @pytest.mark.parametrize("code", [4001, 4003, 4008, 4009, 4010, 4013])
 def test_a_code_of_the_4000s_ends_it(run: Run, code: int) -> None:
     assert run(f"(await connect()).end({code}, 'why'); return client.state;") == {

@@ -34,6 +34,13 @@ def test_what_becomes_of_a_message_is_seen_by_everybody(
     assert "Edit" not in open_tools(ada, "yes!").locator(".tools").inner_text()
     ada.page.locator(".tools button").first.click()
 
+    # Escape closes the tools, wherever in them the focus is, and leaves it where they were opened.
+    row = open_tools(ada, "good morning")
+    row.locator(".tools button").last.focus()
+    ada.page.keyboard.press("Escape")
+    expect(row.locator(".tools")).to_have_count(0)
+    expect(row.locator(".opener")).to_be_focused()
+
     row = open_tools(bob, "lunch at one?")
     row.get_by_role("button", name="用 👍 回应").click()
     reaction = row_of(ada, "lunch at one?")

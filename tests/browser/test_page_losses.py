@@ -50,6 +50,36 @@ def test_after_kill_9_both_tabs_come_back_with_every_message_once_and_in_order(
     assert len(set(ada.texts)) == 32
 
 
+def test_a_tab_that_outlives_a_restored_backup_shows_what_the_server_has(
+    anmei: Callable[..., Any], open_tab: OpenTab
+) -> None:
+    server = anmei()
+    ada, bob = open_tab(server).sign_in("Ada"), open_tab(server).sign_in("Bob")
+    ada.say("before the backup")
+    bob.sees("before the backup")
+    server.kill9()
+    files = [path for path in server.data_dir.iterdir() if path.name.startswith("anmei.db")]
+    backup = {path: path.read_bytes() for path in files}
+    server.restart()
+    ada.is_connected(BACK_MS)
+    for number in range(3):
+        ada.say(f"after it {number}")
+    bob.is_connected(BACK_MS)
+    bob.sees("after it 2")
+
+    server.kill9()
+    for path, content in backup.items():
+        path.write_bytes(content)
+    server.restart()
+    bob.is_connected(BACK_MS)
+    ada.is_connected(BACK_MS)
+    expect(bob.page.locator("#messages")).not_to_contain_text("after it")
+    ada.say("and on it goes")
+    bob.sees("and on it goes")
+    expect(ada.mark("and on it goes")).to_have_attribute("data-state", "read")
+    assert ada.texts == bob.texts == ["before the backup", "and on it goes"]
+
+
 def test_what_was_not_acknowledged_is_sent_again_after_a_reload_of_the_tab(
     anmei: Callable[..., Any], open_tab: OpenTab
 ) -> None:
