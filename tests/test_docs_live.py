@@ -10,7 +10,7 @@ from anmei.close_codes import CloseCode
 from tests.support.http import Http
 from tests.support.pages import EVENTS, NOT_SENT_YET, PROTOCOL, README, blocks, events
 from tests.support.process import ROOT
-from tests.support.script import Refusals, never_there, scripted
+from tests.support.script import Refusals, live_at_once, never_there, scripted
 
 
 async def use(anmei: Any) -> tuple[Any, str]:
@@ -117,6 +117,18 @@ async def test_the_python_client_of_the_protocol_ends_with_the_reason_when_it_is
     assert output.decode() == "closed by the server: 4001 the token has expired\n"
     assert process.returncode == 1
     assert server.connections == 1
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_the_python_client_of_the_protocol_goes_back_with_a_restored_backup_alone():
+    async with scripted(live_at_once, tops=(1, 3, 2)) as server:
+        process = await run_client(blocks("python", PROTOCOL)[-1], server.url, "t", "team", "Hello")
+        try:
+            syncs = await server.until("sync", 3)
+        finally:
+            process.kill()
+            await process.wait()
+    assert [frame["data"]["positions"]["team"] for frame in syncs] == [1, 3, 2]
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.support.http import Http
 from tests.support.pages import PROTOCOL, README, blocks
-from tests.support.script import Refusals, never_there, scripted
+from tests.support.script import Refusals, live_at_once, never_there, scripted
 
 #: The client of the protocol page, and what it told in `heard` and `problems`.
 COMPLETE = (
@@ -100,6 +100,15 @@ async def test_it_tells_why_it_was_sent_away_and_stays_away(run):
         assert await tab.evaluate("problems") == [[4001, "the token has expired"]]
         await tab.do(tab.page.close)
     assert server.connections == 1
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_its_place_goes_back_with_a_restored_backup_alone(run):
+    async with scripted(live_at_once, tops=(1, 3, 2)) as server:
+        tab = await run(COMPLETE, at=server.page, url=server.url, token="t")
+        syncs = await server.until("sync", 3)
+        await tab.do(tab.page.close)
+    assert [frame["data"]["positions"]["team"] for frame in syncs] == [1, 3, 2]
 
 
 async def team(anmei: Any, connect: Any) -> tuple[Any, str, Any]:

@@ -83,9 +83,12 @@ Script = Callable[[Line, Data], Awaitable[None]]
 
 
 @contextlib.asynccontextmanager
-async def scripted(script: Script, *, welcome: bool = True) -> AsyncIterator[Scripted]:
+async def scripted(
+    script: Script, *, welcome: bool = True, tops: Sequence[int] = (1,)
+) -> AsyncIterator[Scripted]:
     """A server that greets each connection (or, without `welcome`, ends it with 4001), and hands
-    every frame to `script`."""
+    every frame to `script`. `tops` are what the head says as `change_seq`, one connection after
+    the other; the last one stays."""
 
     async def handle(socket: ServerConnection) -> None:
         line = Line(socket)
@@ -93,7 +96,8 @@ async def scripted(script: Script, *, welcome: bool = True) -> AsyncIterator[Scr
         if not welcome:
             await line.end(4001, "the token has expired", reconnect=False)
             return
-        head = {"conversation_id": "team", "change_seq": 1}
+        top = tops[min(server.connections, len(tops)) - 1]
+        head = {"conversation_id": "team", "change_seq": top}
         await line.say("connection_established", {"conversations": [head]})
         with contextlib.suppress(ConnectionClosed):  # a client that is killed says no goodbye
             async for raw in socket:
@@ -137,6 +141,18 @@ class Refusals:
             await line.refuse(code, frame["id"] if with_id else None, wait_ms=50)
         else:
             await line.accept(frame)
+
+
+async def live_at_once(line: Line, frame: Data) -> None:
+    """A script: something is said behind the replay and before that is declared over, and then the
+    connection ends, to be made again."""
+    if frame["type"] == "sync":
+        await line.say("ack", {}, id=frame["id"])
+        numbers = {"conversation_id": "team", "seq": 3, "change_seq": 3}
+        await line.say("new_message", {**numbers, "sender_name": "Bob", "content": "so soon"})
+        replay = {"from": 1, "to": 1, "count": 0, "reset": False}
+        await line.say("sync_complete", {"conversations": {"team": replay}, "inbox": None})
+        await line.end(4200, "come back", reconnect=True)
 
 
 async def never_there(line: Line, frame: Data) -> None:
