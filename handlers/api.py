@@ -100,6 +100,8 @@ class ApiHandler(Answers):
             if len(given) != 1:
                 raise _bad(f"{ascii(name[:64])} stands {len(given)} times in the URL")
             values[name] = given[0].decode("utf-8", "replace")
+            if "\0" in values[name]:
+                raise _bad(f"{ascii(name[:64])} in the URL holds U+0000, which no database keeps")
         try:
             return msgspec.convert(values, struct, strict=False)
         except msgspec.ValidationError as error:

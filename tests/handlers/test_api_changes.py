@@ -169,3 +169,10 @@ async def test_a_service_acts_in_somebodys_name_or_as_a_moderator(as_, room):
     ]
     check_error(await robot.get(f"{V1}/audit"), 403, "forbidden")
     check_error(await admin.get(f"{V1}/audit?cursor=x"), 400, "bad_request")
+
+
+async def test_a_character_that_no_database_keeps_is_refused_in_the_url(as_, room):
+    alice = as_("alice")
+    path = await say(alice, room)
+    for given in ("%00", "a%00b"):
+        check_error(await alice.get(f"{path}/reactions?emoji={given}"), 400, "bad_request")
