@@ -22,6 +22,7 @@ PATIENCE = 20.0  # seconds that a transaction may take
 PROBE_PAUSE = 0.25  # seconds between two looks at a store that could not be reached
 RETRY_AFTER_MS = 1_000
 MOST_COPIES = 10_000  # of messages into inboxes in one transaction; one message has all its own
+LARGE = 500  # recipients, above which a message lets other writes go first
 MOST_BYTES = 64 * 1024 * 1024  # of content that may wait, besides the number of writes
 
 log = logging.getLogger("anmei.archive")
@@ -40,7 +41,11 @@ class Listener(Protocol):
 
 
 class Archive:
-    """Takes commands at any time, hands them to the store in batches, in the order they came."""
+    """Takes commands at any time, hands them to the store in batches, in the order they came.
+
+    Only messages to very many people stand in a line of their own, since each takes as long as
+    thousands of others: one at a time, and a batch without any between two of them.
+    """
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class Archive:
         self._limit = queue
         self._counters = counters
         self._waiting: deque[tuple[Command, Done]] = deque()
+        self._large: deque[tuple[Command, Done]] = deque()
+        self._was_large = False
         self._bytes = 0
         self._wake: asyncio.Future[None] | None = None
         self._down = False
@@ -70,7 +77,7 @@ class Archive:
     @property
     def waiting(self) -> int:
         """Commands that wait for their transaction."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._large)
 
     @property
     def down(self) -> bool:
@@ -87,11 +94,12 @@ class Archive:
             done(_refused(ErrorCode.UNAVAILABLE, "the database cannot be reached"))
             return
         size = _size(command)
-        if len(self._waiting) >= self._limit or self._bytes + size > MOST_BYTES:
+        if self.waiting >= self._limit or self._bytes + size > MOST_BYTES:
             done(_refused(ErrorCode.OVERLOADED, "too much is waiting to be written already"))
             return
         self._bytes += size
-        self._waiting.append((command, done))
+        large = isinstance(command, PostMessage) and len(command.recipient_keys) > LARGE
+        (self._large if large else self._waiting).append((command, done))
         self._idle.clear()
         if self._wake is not None:
             self._wake.set_result(None)
@@ -120,7 +128,7 @@ class Archive:
         """Writes batches until it is cancelled; what is committed goes to `listener`."""
         loop = asyncio.get_running_loop()
         while True:
-            if not self._waiting:
+            if not self.waiting:
                 self._idle.set()
                 self._wake = loop.create_future()
                 await self._wake
@@ -137,6 +145,10 @@ class Archive:
         """What is written next, in one transaction, taken from what waits."""
         jobs: list[tuple[Command, Done]] = []
         room = MOST_COPIES
+        self._was_large = bool(self._large) and not (self._was_large and self._waiting)
+        if self._was_large:
+            jobs.append(self._large.popleft())
+            room = 0
         while self._waiting and len(jobs) < self._batch:
             command = self._waiting[0][0]
             if isinstance(command, PostMessage):
@@ -194,8 +206,9 @@ class Archive:
         self._down = True
         self._counters.store_failures += 1
         refused = _refused(ErrorCode.UNAVAILABLE, "the database cannot be reached")
-        jobs.extend(self._waiting)
+        jobs.extend((*self._waiting, *self._large))
         self._waiting.clear()
+        self._large.clear()
         self._bytes = 0
         try:
             for _, done in jobs:

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from actors import archive as archive_module
 from actors.archive import Archive
 from actors.counters import Counters
 from anmei.commands import CreateConversation, Outcome, SendMessage
+from anmei.commands_inbox import PostMessage
 from anmei.errors import AnmeiError, ErrorCode
 from anmei.ids import new_id
 from db.store import Store
@@ -110,6 +112,32 @@ async def test_past_its_bound_the_queue_answers_overloaded_at_once(sqlite_url):
         assert errors == [ErrorCode.OVERLOADED] * 3
         await archive.flush()
         assert errors[3:] == [None] * 5
+
+
+async def test_messages_to_very_many_let_others_go_first(database_url, monkeypatch):
+    monkeypatch.setattr(archive_module, "LARGE", 2)
+    people = tuple(f"default/user{number}" for number in range(3))
+    order: list[str] = []
+    all_done = asyncio.Event()
+    async with archive_on(database_url) as (archive, _, _):
+
+        def note(what: str) -> Callable[[Outcome], None]:
+            def done(outcome: Outcome) -> None:
+                assert outcome.error is None
+                order.append(what)
+                if len(order) == 6:
+                    all_done.set()
+                if what == "first":
+                    archive.submit(message(2), note("second"))
+
+            return done
+
+        for number in range(4):
+            post = PostMessage(new_id("msg"), "default/shop", "S", f"p{number}", "News", 1, people)
+            archive.submit(post, note(f"post {number}"))
+        archive.submit(message(1), note("first"))
+        await asyncio.wait_for(all_done.wait(), 20)
+    assert order == ["post 0", "first", "second", "post 1", "post 2", "post 3"]
 
 
 async def test_after_a_flush_writes_are_refused_rather_than_forgotten(sqlite_url):
