@@ -192,8 +192,9 @@ async def test_what_the_bus_lost_is_read_again(nodes, redis_server):
             await killer.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await asyncio.sleep(0.002)
     await killer.aclose()
-    await ada.bus.settled()
-    assert bob.presence.online("default") == ada.presence.online("default")
+    # A node that is kept from its work for a lease is waited for no longer, so `settled` is not
+    # enough on a busy machine.
+    await until(lambda: bob.presence.online("default") == ada.presence.online("default"))
     assert online(bob) == 134
 
 

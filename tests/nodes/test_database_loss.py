@@ -142,7 +142,7 @@ async def test_sessions_that_are_ended_all_the_time_cost_nobody_a_message(
 
 @pytest.mark.gen_test(timeout=90)
 async def test_an_ambiguous_commit_is_one_message_which_everybody_sees_without_a_retry(
-    postgres, postgres_url, start, proxy, make_room, connect
+    postgres, postgres_url, proxy, start, make_room, connect
 ):
     """P6, P3 (row 24): COMMIT is done, its answer is lost and so is the link; the sender is told
     to try again and never does. The message is there once, and the others are shown it."""
@@ -174,7 +174,7 @@ async def test_an_ambiguous_commit_is_one_message_which_everybody_sees_without_a
 
 @pytest.mark.gen_test(timeout=90)
 async def test_a_commit_whose_answer_is_lost_is_settled_on_a_second_connection(
-    postgres, postgres_url, start, proxy, make_room, connect
+    postgres, postgres_url, proxy, start, make_room, connect
 ):
     """P6, P3 (row 24): where the link comes back at once, the sender notices nothing."""
     middle = await asyncio.to_thread(proxy, postgres.socket)
@@ -218,7 +218,7 @@ async def test_a_locked_table_holds_up_sends_and_not_the_loop(
 
 @pytest.mark.gen_test(timeout=90)
 async def test_a_database_that_hangs_holds_up_neither_the_loop_nor_the_refusals(
-    postgres, postgres_url, start, proxy, make_room, connect
+    postgres, postgres_url, proxy, start, make_room, connect
 ):
     """P6, I8: nothing passes in either direction and nobody says so; sends are refused in time,
     pings are answered, and when the link moves again everything is served."""
