@@ -66,6 +66,7 @@ class Relay:
                     "data": change.data,
                     "version": change.audience.version,
                     "removed": list(change.removed),
+                    "joined": list(change.joined),
                 },
             )
 
@@ -214,6 +215,7 @@ class Relay:
                 envelope["data"],
                 audience,
                 tuple(envelope["removed"]),
+                tuple(envelope.get("joined", ())),
             )
         )
 

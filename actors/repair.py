@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 from actors.bus import Bus
+from actors.device import Device
+from actors.newcomers import Newcomers
 from actors.sequencer import Sequencer
 from actors.supervisor import Supervisor
 from anmei.commands import Change
@@ -22,8 +24,13 @@ GAP_PART = 500  # conversations that are compared with the store in one read
 class Repair:
     """Reads holes and compares marks, each in a task of its own."""
 
-    def __init__(self, store: Store, bus: Bus, supervisor: Supervisor) -> None:
+    def __init__(
+        self, store: Store, bus: Bus, supervisor: Supervisor, newcomers: Newcomers
+    ) -> None:
+        self._newcomers = newcomers
+        #: Conversations, and users.
         self._unsettled: set[str] = set()
+        self._come: set[str] = set()
         self._settling = False
         self._bus = bus
         self._store = store
@@ -33,28 +40,35 @@ class Repair:
         """Reads what is above the sequencer's mark, and hands it over."""
         self._supervisor.spawn("fill", partial(self._read_hole, sequencer))
 
-    def check_later(self, keys: Iterable[str], sequencers: Mapping[str, Sequencer]) -> None:
-        """Compares these conversations with the store once every other node knows who is here.
+    def check_later(self, device: Device, sequencers: Mapping[str, Sequencer]) -> None:
+        """Compares the device's conversations with the store once every other node knows that it is
+        here.
 
         A node that commits before it knows that somebody has come here sends nothing here. It has
         committed before it said that it knows, so a look after that finds it; whatever it commits
         from then on is sent.
         """
-        self._unsettled.update(keys)
+        self._unsettled.update(device.conversations)
+        if device.only is None:
+            self._come.add(device.principal.key)
         if not self._settling:
             self._settling = True
             self._supervisor.spawn("settle", partial(self._settle, sequencers))
 
-    def close_gap(self, sequencers: Mapping[str, Sequencer]) -> None:
-        """Asks the store which of these conversations have moved on unseen."""
+    def close_gap(self, sequencers: Mapping[str, Sequencer], user_keys: Iterable[str]) -> None:
+        """Asks the store which of these conversations have moved on unseen, and which of these
+        users have been let into others."""
         self._supervisor.spawn("gap", partial(self._compare, sequencers))
+        self._newcomers.look(user_keys)
 
     async def _settle(self, sequencers: Mapping[str, Sequencer]) -> None:
         try:
             while self._unsettled:
                 keys, self._unsettled = self._unsettled, set()
+                come, self._come = self._come, set()
                 await self._bus.settled()
                 await self._compare({key: sequencers[key] for key in keys if key in sequencers})
+                self._newcomers.look(come)
         finally:
             self._settling = False
 

@@ -223,9 +223,9 @@ class Replay:
                 await device.room()
                 taken = device.next_held(span.held) if device.holds(key, span.held) else None
                 if taken is not None and taken[0] > span.place:
-                    span.whole, event = taken
-                    span.place = span.whole
-                    device.push_now(event)
+                    number, event = taken
+                    device.push_now(event.to(span.whole))
+                    span.place = span.whole = number
                     span.count += 1
             if not device.holds(key, span.held):
                 return

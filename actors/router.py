@@ -11,6 +11,7 @@ from actors.bus import Bus
 from actors.counters import Counters
 from actors.device import Device
 from actors.inboxes import Inboxes
+from actors.newcomers import Newcomers
 from actors.presence import OFFLINE, Presence
 from actors.presence_news import PresenceNews
 from actors.receipts import Receipts
@@ -26,7 +27,7 @@ from anmei.close_codes import CloseCode
 from anmei.commands import Change, Outcome
 from anmei.event import Event
 from anmei.ids import id_of, tenant_of
-from anmei.inbox import inbox_key, is_inbox
+from anmei.inbox import concerned, inbox_key, is_inbox
 from anmei.settings import Settings
 from db import queries
 from db.store import Store
@@ -72,7 +73,8 @@ class Router:
         self._loop = loop
         self.agreement = Agreement(self, self.users)
         self._receipts = Receipts(loop, self._tell)
-        self._repair = Repair(store, bus, supervisor)
+        self.newcomers = Newcomers(self)
+        self._repair = Repair(store, bus, supervisor, self.newcomers)
         self.resend = Resend(settings, loop, store=store, supervisor=supervisor, counters=counters)
         self.relay = Relay(bus, presence, self)
         most = settings.limit_presence_members
@@ -139,11 +141,8 @@ class Router:
         device.ended()
         if device.task is not None:
             device.task.cancel()
-        for sequencer in device.conversations.values():
-            del sequencer.devices[device]
-            if not sequencer.devices:
-                self._drop(sequencer)
-        device.conversations.clear()
+        for key in list(device.conversations):
+            self.unseat(device, key)
         if not user.devices:
             # A person who leaves says so (1000); a page that reloads and a link that breaks do not.
             clean = code in (1000, CloseCode.DISCONNECTED)
@@ -178,10 +177,19 @@ class Router:
         sequencer.devices[device] = None
         device.conversations[key] = sequencer
 
-    def check_later(self, keys: Iterable[str]) -> None:
-        """Somebody has come to these conversations, which other nodes are only just told."""
+    def unseat(self, device: Device, key: str) -> None:
+        """The device hears a conversation no longer, without a word."""
+        device.release(key)
+        sequencer = device.conversations.pop(key, None)
+        if sequencer is not None:
+            sequencer.devices.pop(device, None)
+            if not sequencer.devices:
+                self._drop(sequencer)
+
+    def check_later(self, device: Device) -> None:
+        """The device has come to its conversations, which other nodes are only just told."""
         if not self.relay.alone:
-            self._repair.check_later(keys, self.sequencers)
+            self._repair.check_later(device, self.sequencers)
 
     def look_at(self, device: Device, key: str, *, joined: bool) -> None:
         """The device begins or ceases to show a conversation; its members are told."""
@@ -214,7 +222,7 @@ class Router:
         """A numbered event that was committed here: local devices at once, then one publish for
         each other node that holds one of the audience."""
         self.offer(change)
-        self.relay.change(change, _concerned(change))
+        self.relay.change(change, concerned(change))
 
     def whisper(self, device: Device, key: str, type: str, data: dict[str, Any]) -> None:
         """An event of one conversation that is not kept: to everybody in it but `device`."""
@@ -266,7 +274,7 @@ class Router:
 
     def gap(self) -> None:
         """Something may have passed unseen."""
-        self._repair.close_gap(self.sequencers)
+        self._repair.close_gap(self.sequencers, self.users)
         self.agreement.close_gap()
 
     def close(self) -> None:
@@ -301,8 +309,8 @@ class Router:
         if sequencer is None:
             # Made by an event when somebody here has just been let in, or is being attached: the
             # latter begins at a mark that is taken later, so this event may set it.
-            concerned = _concerned(change)
-            if concerned.isdisjoint(self.users) and concerned.isdisjoint(self.inboxes.watched):
+            told = concerned(change)
+            if told.isdisjoint(self.users) and told.isdisjoint(self.inboxes.watched):
                 return
             sequencer = self._sequencer(change.conversation_key, change.change_seq - 1)
         if change.type == "conversation_updated":
@@ -330,6 +338,7 @@ class Router:
             fill=self._repair.fill,
             counters=self.counters,
             said=self.resend.said if self.resend.on else None,
+            newcomers=self.newcomers.look,
         )
         self.sequencers[key] = sequencer
         return sequencer
@@ -389,11 +398,3 @@ class Router:
             self._replace_oldest(user)
         moved = self.news.gone if self.presence.status(user_key) == OFFLINE else self.news.back
         moved(user_key)
-
-
-def _concerned(change: Change) -> frozenset[str]:
-    """Who is told of it: the audience, those who are in it no longer, and who watches an inbox."""
-    members = change.audience.members
-    if is_inbox(change.conversation_key):
-        return members.union((change.conversation_key,))
-    return members.union(change.removed) if change.removed else members

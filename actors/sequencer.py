@@ -16,7 +16,7 @@ from anmei.ids import id_of
 from db.shapes import MESSAGE_EVENTS, message_event
 
 HOLE_PATIENCE = 0.1  # seconds that an early event waits for those before it
-MOST_EARLY = 1_000  # events that may wait; past it the hole is read at once
+MOST_EARLY = 1_000  # events that may wait; past it the hole is read at once, and they with it
 
 
 class Filling:
@@ -59,6 +59,8 @@ class Sequencer:
         "_fill",
         "_filling",
         "_loop",
+        "_newcomers",
+        "_reading",
         "_said",
         "_seats",
         "_timer",
@@ -82,10 +84,13 @@ class Sequencer:
         fill: Callable[["Sequencer"], None],
         counters: Counters,
         said: Callable[["Sequencer", Change], None] | None = None,
+        newcomers: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
         """`seats(key, user_keys)` yields the devices here of those users that listen to `key`;
         `fill(sequencer)` reads what is above the mark and calls `filled`, or `retry`;
-        `said(sequencer, change)` hears of each new message that went out."""
+        `said(sequencer, change)` hears of each new message that went out; `newcomers(user_keys)`
+        of those who are here and were let in by an event that did not come in its turn, so that
+        they begin at another one."""
         self.key = key
         self.mark = mark
         self.devices: dict[Device, None] = {}
@@ -99,11 +104,14 @@ class Sequencer:
         self._fill = fill
         self._counters = counters
         self._said = said
+        self._newcomers = newcomers
         self._early: dict[int, Change] = {}
         self._expected = mark
         #: The number of the last event that went out.
         self._told = mark
         self._filling: Filling | None = None
+        #: Whether the store has been asked and has not answered: one read at a time, however long.
+        self._reading = False
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -127,8 +135,10 @@ class Sequencer:
             return
         self._expected = max(self._expected, number)
         if len(self._early) > MOST_EARLY:
-            self._cancel_timer()
-            self._read_hole()
+            self._early.clear()  # the store has them
+            if not self._reading:
+                self._cancel_timer()
+                self._read_hole()
         elif self._timer is None:
             self._timer = self._loop.call_later(HOLE_PATIENCE, self._read_hole)
 
@@ -147,13 +157,14 @@ class Sequencer:
         Numbers up to `head` that are in neither were taken over by a later change of the same
         message. The mark may have moved since it was asked, and it alone says what is new here.
         """
+        self._reading = False
         if self._filling is None:
             self._filling = Filling(self.mark)
         for change in changes:
             if change.change_seq > self.mark:
                 self._deliver(change)
         if head is None:
-            self._fill(self)
+            self._ask()
             return
         self._filling = None
         self.mark = max(self.mark, head)
@@ -163,6 +174,7 @@ class Sequencer:
 
     def retry(self) -> None:
         """The store could not be read: ask again in a moment."""
+        self._reading = False
         if self._timer is None and not self._closed:
             self._timer = self._loop.call_later(HOLE_PATIENCE * 10, self._read_hole)
 
@@ -191,6 +203,9 @@ class Sequencer:
                 # So that whoever counts can tell numbers that were left out from lost ones.
                 data = {**data, "after_change_seq": before}
             event = Event.of(type, data)
+            if self._filling is not None and type in MESSAGE_EVENTS and data["seq"] < number:
+                event.seq = data["seq"]
+                event.known = Event.of(message_event(0, 0, type), data)
             self._counters.encodes += 1
             self._counters.deliveries += fan_out(self.devices, self.key, number, event)
             if self._said is not None and type == "new_message":
@@ -202,7 +217,15 @@ class Sequencer:
         self.version = audience.version
         self.members = audience.members
         self.size = len(audience.members)
-        seated = dict.fromkeys(self._seats(self.key, audience.members))
+        seated: dict[Device, None] = {}
+        behind: set[str] = set()
+        for device in self._seats(self.key, audience.members):
+            if device in self.devices or not device.attached or self._begins(device, change):
+                seated[device] = None
+            else:
+                behind.add(device.principal.key)
+        if behind and self._newcomers is not None:
+            self._newcomers(behind)
         # Whoever was seated and is no longer, and whoever is being welcomed just now.
         gone = dict.fromkeys(self._seats(self.key, change.removed)) | self.devices
         for device in gone:
@@ -213,6 +236,12 @@ class Sequencer:
                 device.meanwhile[self.key] = change.change_seq
             device.conversations[self.key] = self
         self.devices = seated
+
+    def _begins(self, device: Device, change: Change) -> bool:
+        """Whether nothing before the change is for the device, which is here and not seated."""
+        if self._newcomers is None or change.change_seq == 1:
+            return True
+        return device.principal.key in change.joined
 
     def _goodbye(self, change: Change) -> Event:
         """The last thing that somebody hears who was removed."""
@@ -242,9 +271,15 @@ class Sequencer:
 
     def _read_hole(self) -> None:
         self._timer = None
-        if self.mark < self._expected or self._filling is not None:
+        if self._reading:
+            self._timer = self._loop.call_later(HOLE_PATIENCE, self._read_hole)
+        elif self.mark < self._expected or self._filling is not None:
             self._counters.holes += 1
-            self._fill(self)
+            self._ask()
+
+    def _ask(self) -> None:
+        self._reading = True
+        self._fill(self)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -84,7 +84,7 @@ class Welcome:
             router.seat(device, place)
             if number % SEATS_A_TURN == 0:
                 await asyncio.sleep(0)  # somebody with thousands of them does not stop all others
-        router.check_later(device.conversations)
+        router.check_later(device)
         for place in places:
             sequencer = device.conversations.get(place.conversation_key)
             if sequencer is not None and sequencer.mark < place.change_seq:
@@ -130,16 +130,17 @@ class Welcome:
         where that is None, of those that had something to replay, and so of the inbox."""
         device = self._device
         device.replaying = True
-        # What came of memberships since the view was read: somebody let in begins at that change,
-        # somebody put out is told so.
-        joined = {}
-        for key, change in device.meanwhile.items():
-            if isinstance(change, Event):
-                device.push_now(change)
-            elif key not in places:
-                joined[key] = change - 1
-        device.meanwhile.clear()
         try:
+            begun = await self._begun(places)
+            # What came of memberships since the view was read: somebody let in begins at the change
+            # that did it, which may not be the one that was heard first; somebody put out is told.
+            joined = {}
+            for key, change in device.meanwhile.items():
+                if isinstance(change, Event):
+                    device.push_now(change)
+                elif key not in places:
+                    joined[key] = min(change, begun.get(key, change)) - 1
+            device.meanwhile.clear()
             report = await Replay(
                 device,
                 {**places, **joined},
@@ -160,6 +161,17 @@ class Welcome:
         }
         device.push_now(complete(shown, preferences))
         self._router.agreement.synced(device, report)
+
+    async def _begun(self, places: Mapping[str, int]) -> dict[str, int]:
+        """The numbers that the user came in by, where that was since the view was read."""
+        device = self._device
+        if not any(
+            isinstance(number, int) for key, number in device.meanwhile.items() if key not in places
+        ):
+            return {}
+        key = device.principal.key
+        found = await asyncio.wrap_future(self._router.store.read(queries.memberships, {key: -1}))
+        return {place.conversation_key: place.joined_seq for place in found.get(key, ())}
 
     def _status(self, view: queries.AttachView) -> str:
         user = self._router.users.get(self._device.principal.key)

@@ -47,6 +47,8 @@ class Change(msgspec.Struct):
     audience: Audience
     #: User keys that are no longer in the audience and are told this last event.
     removed: tuple[str, ...] = ()
+    #: User keys that this very event lets in, where they are few. Nothing before it is theirs.
+    joined: tuple[str, ...] = ()
 
 
 class Mark(msgspec.Struct):

@@ -53,3 +53,11 @@ def arrival(post: Post, user_key: str) -> Change:
     """The event that a personal message is to one of those whom it is for."""
     seq = post.numbers[user_key]
     return change_of(user_key, seq, "notification", notification(post.message, seq))
+
+
+def concerned(change: Change) -> frozenset[str]:
+    """Who is told of it: the audience, those who are in it no longer, and who watches an inbox."""
+    members = change.audience.members
+    if is_inbox(change.conversation_key):
+        return members.union((change.conversation_key,))
+    return members.union(change.removed) if change.removed else members

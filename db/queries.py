@@ -10,6 +10,7 @@ from db.query_heads import (
     conversation,
     device_place,
     heads,
+    memberships,
 )
 from db.query_history import (
     audience,
@@ -62,6 +63,7 @@ __all__ = [
     "hole",
     "inbox",
     "inbox_unread",
+    "memberships",
     "message_status",
     "message",
     "newest",

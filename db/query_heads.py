@@ -117,6 +117,27 @@ def device_place(database: Database, user_key: str, device_id: str, conversation
     return int(rows[0][0]) if rows else 0
 
 
+def memberships(database: Database, told: dict[str, int]) -> dict[str, list[Place]]:
+    """Of users, and in how many conversations each is taken to be, those who are in more or fewer:
+    all conversations of each."""
+    rows = fetch_many(
+        database,
+        "SELECT user_key, count(*) FROM participants"
+        " WHERE user_key IN ({values}) AND active = TRUE GROUP BY user_key",
+        list(told),
+    )
+    found: dict[str, list[Place]] = {key: [] for key, count in rows if count != told[key]}
+    rows = fetch_many(
+        database,
+        "SELECT p.user_key, c.key, c.change_seq, p.last_delivered_seq, c.participant_count,"
+        f" p.joined_seq {_MINE} WHERE p.user_key IN ({{values}}) AND p.active = TRUE",
+        list(found),
+    )
+    for user_key, key, change_seq, delivered_seq, count, joined_seq in rows:
+        found[user_key].append(Place(key, change_seq, None, delivered_seq, count, joined_seq))
+    return found
+
+
 def heads(
     database: Database, user_key: str, cursor: str | None, limit: int
 ) -> tuple[list[dict[str, Any]], str | None]:

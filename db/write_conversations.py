@@ -20,6 +20,8 @@ from db.models import Conversation, IdempotencyKey, Participant
 from db.query_people import shown_participants
 from db.write_people import make_users
 
+MOST_JOINED = 500  # people who are named as let in by the event that lets them in
+
 
 def create(batch: Batch, command: CreateConversation) -> Outcome:
     """Make the conversation, or find the one that the command means."""
@@ -76,7 +78,7 @@ def add(batch: Batch, command: AddParticipants) -> Outcome:
     make_users(batch, new, command.at)
     _let_in(batch, place, new, command.at)
     place.participant_count += len(new)
-    return _members_changed(batch, place, members | set(new), command.at)
+    return _members_changed(batch, place, members | set(new), command.at, joined=tuple(new))
 
 
 def remove(batch: Batch, command: RemoveParticipant) -> Outcome:
@@ -280,17 +282,23 @@ def _members_changed(
     members: frozenset[str],
     at: int,
     removed: tuple[str, ...] = (),
+    joined: tuple[str, ...] = (),
 ) -> Outcome:
     place.members_version += 1
     place.meta_seq = place.take_number()
     place.updated_at = max(place.updated_at, at)
     batch.set_audience(place, members)
     batch.changed(place)
-    return _described(batch, place, removed=removed, again=True)
+    return _described(batch, place, removed=removed, joined=joined, again=True)
 
 
 def _described(
-    batch: Batch, place: Place, *, removed: tuple[str, ...] = (), again: bool
+    batch: Batch,
+    place: Place,
+    *,
+    removed: tuple[str, ...] = (),
+    joined: tuple[str, ...] = (),
+    again: bool,
 ) -> Outcome:
     """The conversation as it is now; with `again` its last change is handed out too."""
     data = describe(batch, place)
@@ -304,6 +312,7 @@ def _described(
                 shapes.conversation_change(place.meta_seq, data),
                 batch.audience(place),
                 removed,
+                joined if len(joined) <= MOST_JOINED else (),
             ),
         )
     return Outcome(reply={"conversation": data}, changes=changes)

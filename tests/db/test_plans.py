@@ -96,6 +96,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "attachment": lambda db: queries.attachment(db, key("u3"), "acme", "file_3"),
     "participants": lambda db: queries.participants(db, None, key("room3"), None, 5),
     "name": lambda db: queries.display_name(db, key("u3")),
+    "memberships": lambda db: queries.memberships(db, {key("u3"): -1, key("u4"): -1}),
     "small": lambda db: queries.small_conversations(db, [key("u3"), key("u4")], 200),
     "changed": lambda db: queries.changed_since(db, [(key("room3"), 1), (key("room4"), 1)]),
     "export head": lambda db: queries.export_head(db, key("room3")),
