@@ -133,6 +133,7 @@ class Newcomers:
             {key: place.joined_seq - 1},
             store=router.store,
             limit=router.settings.limit_replay,
+            total=router.settings.limit_replay,
             counters=router.counters,
         ).run()
 

@@ -233,6 +233,32 @@ async def test_a_place_from_a_store_that_is_gone_is_reset(sqlite_url):
         assert report[KEY]["to"] == 6
 
 
+async def test_a_message_changed_between_a_replay_and_the_hole_behind_it_is_new_only_once(
+    sqlite_url,
+):
+    """To all others here it is new; this device has just been sent it as it was before."""
+    async with room_on(sqlite_url) as room:
+        await room.say()
+        await room.write(2)  # which do not come here
+        edited, fill = asyncio.Event(), room._fill
+
+        async def fill_later() -> None:
+            await edited.wait()
+            await fill()
+
+        room._fill = fill_later
+        running = asyncio.ensure_future(room.replay(1).run())
+        async with asyncio.timeout(30):
+            while room.numbers() != [2, 3, 4]:
+                await asyncio.sleep(0.001)
+        await room.edit(3)
+        edited.set()
+        await running
+        await tick(3)
+        got = [(frame["type"], frame["data"]["change_seq"]) for frame in room.wire.frames()]
+        assert got == [*(("new_message", number) for number in (2, 3, 4)), ("message_updated", 5)]
+
+
 async def test_a_conversation_one_is_not_in_is_not_reported(sqlite_url):
     async with room_on(sqlite_url) as room:
         replay = Replay(

@@ -203,6 +203,27 @@ async def test_a_flood_of_early_events_is_bounded_by_reading_the_hole_at_once():
     stage.sequencer.close()
 
 
+async def test_a_store_that_does_not_answer_is_asked_once_and_what_waits_is_bounded(monkeypatch):
+    """However many events of others come meanwhile."""
+    monkeypatch.setattr("actors.sequencer.HOLE_PATIENCE", 0.001)
+    device, wire = make_device(limit=10_000_000)
+    stage = Stage([device])
+    asked = []
+    stage.sequencer._fill = asked.append
+    last = 3 * MOST_EARLY
+    for number in range(2, last + 1):
+        stage.sequencer.offer(stage.commit(number))
+        if number % 500 == 0:
+            await asyncio.sleep(0.005)
+    stage.commit(1)
+    assert asked == [stage.sequencer]
+    assert len(stage.sequencer._early) <= MOST_EARLY
+    stage.sequencer._fill = stage._fill
+    stage._fill(stage.sequencer)
+    await tick(3)
+    assert numbers(wire) == list(range(1, last + 1))
+
+
 async def test_a_number_that_is_only_known_to_exist_is_read_from_the_store():
     device, wire = make_device()
     stage = Stage([device])
