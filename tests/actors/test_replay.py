@@ -18,6 +18,7 @@ from anmei.ids import new_id
 from db import queries
 from db.store import Store
 from tests.actors.kit import Wire, make_device, tick
+from tests.actors.redis_nodes import until
 
 KEY = "default/room"
 
@@ -248,9 +249,7 @@ async def test_a_message_changed_between_a_replay_and_the_hole_behind_it_is_new_
 
         room._fill = fill_later
         running = asyncio.ensure_future(room.replay(1).run())
-        async with asyncio.timeout(30):
-            while room.numbers() != [2, 3, 4]:
-                await asyncio.sleep(0.001)
+        await until(lambda: room.numbers() == [2, 3, 4])
         await room.edit(3)
         edited.set()
         await running
