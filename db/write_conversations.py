@@ -73,7 +73,8 @@ def add(batch: Batch, command: AddParticipants) -> Outcome:
     repeated = _let_in_at(batch, place, wanted, command.at)
     new = [user_key for user_key in absent if user_key not in repeated]
     if not new:
-        return _described(batch, place, again=bool(repeated))
+        joined = tuple(key for key in wanted if repeated.get(key) == place.meta_seq)
+        return _described(batch, place, joined=joined, again=bool(repeated))
     _check_tenant(place.tenant, new)
     make_users(batch, new, command.at)
     _let_in(batch, place, new, command.at)
@@ -253,16 +254,16 @@ def _let_in(batch: Batch, place: Place, user_keys: list[str], at: int) -> None:
         )
 
 
-def _let_in_at(batch: Batch, place: Place, user_keys: tuple[str, ...], at: int) -> set[str]:
-    """Those of the users who came in last at this very moment."""
+def _let_in_at(batch: Batch, place: Place, user_keys: tuple[str, ...], at: int) -> dict[str, int]:
+    """Those of the users who came in last at this very moment, and by which number."""
     rows = fetch_many(
         batch.database,
         "WITH w (conversation, user_key, at) AS (VALUES {values})"
-        " SELECT w.user_key FROM w CROSS JOIN participants AS p"
+        " SELECT w.user_key, p.joined_seq FROM w CROSS JOIN participants AS p"
         " WHERE p.conversation = w.conversation AND p.user_key = w.user_key AND p.joined_at = w.at",
         [(place.pk, user_key, at) for user_key in user_keys],
     )
-    return {user_key for (user_key,) in rows}
+    return dict(rows)
 
 
 def _left_at(batch: Batch, place: Place, user_key: str) -> int | None:
