@@ -60,8 +60,11 @@ class Batch:
     row, and so are the copies of an inbox. SQLite has one writer at a time anyway.
     """
 
-    def __init__(self, database: Database, audiences: Audiences) -> None:
+    def __init__(self, database: Database, audiences: Audiences, again: bool = False) -> None:
         self.database = database
+        #: Whether all of it may have been committed already, and nobody told: then what is so
+        #: already is handed out too.
+        self.again = again
         self.audiences = audiences
         self.postgres = is_postgres(database)
         self.inboxes = Inboxes(database)

@@ -90,10 +90,11 @@ class Store:
 
         def work(database: Database) -> list[Outcome]:
             nonlocal unsure
+            again = unsure
             self._audiences.discard()
             execute(database, "BEGIN" if is_postgres(database) else "BEGIN IMMEDIATE")
             try:
-                outcomes = writes.run(database, self._audiences, commands)
+                outcomes = writes.run(database, self._audiences, commands, again)
             except Exception as error:
                 if is_lost(error):
                     raise
@@ -101,7 +102,7 @@ class Store:
                 execute(database, "ROLLBACK")
                 self._audiences.discard()
                 execute(database, "BEGIN" if is_postgres(database) else "BEGIN IMMEDIATE")
-                outcomes = writes.run_apart(database, self._audiences, commands)
+                outcomes = writes.run_apart(database, self._audiences, commands, again)
             unsure = True
             execute(database, "COMMIT")
             self._audiences.keep()

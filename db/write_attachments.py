@@ -57,6 +57,10 @@ def touched(command: Command) -> tuple[str, ...]:
 
 def create(batch: Batch, command: CreateUpload) -> Outcome:
     database = batch.database
+    if batch.again and fetch(
+        database, "SELECT 1 FROM attachments WHERE id = %s", (command.attachment_id,)
+    ):
+        return Outcome(reply={"received": 0})
     ((taken, uploads),) = fetch(
         database,
         "SELECT coalesce(sum(size), 0), coalesce(sum(CASE WHEN state = 'uploading' THEN 1 END), 0)"

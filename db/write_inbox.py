@@ -123,6 +123,7 @@ def remove(batch: Batch, command: RemoveFromInbox) -> Outcome:
         batch.inboxes.changed(inbox)
         columns = ("change_seq", "is_read", "removed_at")
         _set(batch, inbox, columns, [(inbox.take_number(), True, command.at, copy.message)])
+    if copy.removed_at is None or batch.again:
         changes = _updated(batch, inbox, [copy.message])
     return Outcome(
         reply={"message_id": command.message_id, "unread": inbox.unread},
@@ -173,6 +174,8 @@ def _mark_upto(
     """Mark what is above the inbox's mark and up to `upto`; whether some of it is left."""
     done = inbox.read_seq if command.read else inbox.delivered_seq
     if upto <= done:
+        if batch.again and command.read and inbox.meta_seq:
+            changes.append(_read_upto(inbox))
         return False
     span = (inbox.user_key, done, upto)
     where = "WHERE recipient_key = %s AND seq > %s AND seq <= %s"
@@ -203,8 +206,7 @@ def _mark_upto(
         inbox.unread -= count
         inbox.read_at = command.at
         inbox.meta_seq = inbox.take_number()
-        data = shapes.inbox_read(inbox.meta_seq, inbox.read_seq, inbox.read_at)
-        changes.append(change_of(inbox.user_key, inbox.meta_seq, "inbox_read", data))
+        changes.append(_read_upto(inbox))
     return reached < upto
 
 
@@ -231,8 +233,16 @@ def _mark_some(batch: Batch, inbox: Inbox, command: MarkInbox, changes: list[Cha
                 for number, copy in zip(numbers, unread, strict=True)
             ],
         )
-        changes += _updated(batch, inbox, [copy.message for copy in unread])
+    if batch.again and command.read:
+        unread = copies
+    changes += _updated(batch, inbox, [copy.message for copy in unread])
     return max((copy.seq for copy in copies), default=0)
+
+
+def _read_upto(inbox: Inbox) -> Change:
+    """The event that everything up to the inbox's mark is read."""
+    data = shapes.inbox_read(inbox.meta_seq, inbox.read_seq, inbox.read_at)
+    return change_of(inbox.user_key, inbox.meta_seq, "inbox_read", data)
 
 
 class _Copy(NamedTuple):

@@ -52,7 +52,10 @@ class _Person:
         return (self.delivered, self.read) != (self.old_delivered, self.old_read)
 
     def covered(self) -> tuple[int, int]:
-        """The numbers that the moves went over: above the first, up to the second."""
+        """The numbers that the moves went over: above the first, up to the second; where there was
+        none, all that may have been gone over before."""
+        if not self.moved:
+            return max(0, self.delivered - MAX_COVERED), self.delivered
         low = self.old_read if self.read > self.old_read else self.old_delivered
         high = self.delivered if self.delivered > self.old_delivered else self.read
         return max(low, high - MAX_COVERED), high
@@ -83,7 +86,7 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
         wanted = [seqs.get((place.pk, id), 0) for id in command.message_ids]
         asked = max(command.seq or 0, *wanted, 0)
         seq = min(place.last_seq, asked)
-        if person.move(seq, command.read):
+        if person.move(seq, command.read) or batch.again:
             person.at = command.at
             last_moves[place.pk, command.user_key] = number
         if command.device_id is not None and seq > 0:
@@ -94,7 +97,7 @@ def move(batch: Batch, commands: list[MoveMarks]) -> list[Outcome]:
     _write(batch, [person for person in people.values() if person.moved])
     _write_devices(batch, devices)
     _count_unread(batch, list(people.values()))
-    _find_senders(batch, [person for person in people.values() if person.moved])
+    _find_senders(batch, [one for one in people.values() if one.moved or batch.again])
     outcomes = []
     for number, (command, person) in enumerate(zip(commands, found, strict=True)):
         if person is None:

@@ -93,7 +93,7 @@ def change(batch: Batch, commands: list[SetPreference]) -> list[Outcome]:
             Outcome(
                 reply={"preference": shown} if error is None else None,
                 error=error,
-                told=(told,) if key in changed and last[key] == number else (),
+                told=(told,) if (key in changed or batch.again) and last[key] == number else (),
             )
         )
     return outcomes

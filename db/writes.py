@@ -55,10 +55,13 @@ from db.link import execute, is_lost
 log = logging.getLogger("anmei.db")
 
 
-def run(database: Database, audiences: Audiences, commands: list[Command]) -> list[Outcome]:
+def run(
+    database: Database, audiences: Audiences, commands: list[Command], again: bool = False
+) -> list[Outcome]:
     """Execute `commands` inside the transaction that is open, in order as far as it matters:
-    commands of one conversation keep theirs. Whatever it raises, nothing must be committed."""
-    batch = Batch(database, audiences)
+    commands of one conversation keep theirs. Whatever it raises, nothing must be committed.
+    `again`: they may have been committed already, and nobody was told."""
+    batch = Batch(database, audiences, again)
     _lock(batch, commands)
     outcomes: list[Outcome] = [Outcome()] * len(commands)
     for kind, numbers in _stages(batch, commands):
@@ -71,7 +74,11 @@ def run(database: Database, audiences: Audiences, commands: list[Command]) -> li
 
 
 def run_apart(
-    database: Database, audiences: Audiences, commands: list[Command], whole: bool = True
+    database: Database,
+    audiences: Audiences,
+    commands: list[Command],
+    again: bool = False,
+    whole: bool = True,
 ) -> list[Outcome]:
     """The same for commands of which at least one makes the database refuse the statement it is
     in: halved until the culprit stands alone, and only that one fails."""
@@ -82,14 +89,14 @@ def run_apart(
     for part in (commands[:middle], commands[middle:]) if middle < len(commands) else (commands,):
         execute(database, "SAVEPOINT part")
         try:
-            outcomes += run(database, audiences, part)
+            outcomes += run(database, audiences, part, again)
         except Exception as error:
             if is_lost(error):
                 raise
             execute(database, "ROLLBACK TO SAVEPOINT part")
             audiences.discard()
             if len(part) > 1:
-                outcomes += run_apart(database, audiences, part, whole=False)
+                outcomes += run_apart(database, audiences, part, again, whole=False)
             else:
                 outcomes.append(Outcome(error=_internal(part[0], error)))
         execute(database, "RELEASE SAVEPOINT part")
