@@ -11,6 +11,9 @@ from tests.support.client import RequestFailed
 from tests.support.regulars import read_history
 from tests.support.servers import database_of
 
+#: The next COMMIT is that of the message: the index follows a message with one of its own.
+ALONE = {"ANMEI_SEARCH_INTERVAL": "0"}
+
 #: What the log may say while there is no database, and afterwards.
 OUTAGE = (
     r"WARNING anmei\.archive: the store (cannot be reached|is back)",
@@ -148,7 +151,7 @@ async def test_an_ambiguous_commit_is_one_message_which_everybody_sees_without_a
     to try again and never does. The message is there once, and the others are shown it."""
     middle = await asyncio.to_thread(proxy, postgres.socket)
     url = postgres_url.replace(str(postgres.directory), str(middle.socket.parent))
-    node = await start({"DATABASE_URL": url})
+    node = await start({"DATABASE_URL": url, **ALONE})
     expect_outage(node)
     room = await make_room(node, "alice", "bob")
     alice, bob = await settled(connect, node, "alice"), await settled(connect, node, "bob")
@@ -179,7 +182,7 @@ async def test_a_commit_whose_answer_is_lost_is_settled_on_a_second_connection(
     """P6, P3 (row 24): where the link comes back at once, the sender notices nothing."""
     middle = await asyncio.to_thread(proxy, postgres.socket)
     url = postgres_url.replace(str(postgres.directory), str(middle.socket.parent))
-    node = await start({"DATABASE_URL": url})
+    node = await start({"DATABASE_URL": url, **ALONE})
     room = await make_room(node, "alice", "bob")
     alice, bob = await settled(connect, node, "alice"), await settled(connect, node, "bob")
     await alice.send_message(room, "before")
