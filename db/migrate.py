@@ -1,6 +1,7 @@
 """Bring the tables of a database up to date, one process at a time."""
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ _LOCK = 0x616E6D6569
 def migrate(url: str) -> list[str]:
     """Apply what is missing, and name it. Of processes that start at once one does the work and
     the others wait for it."""
+    logging.getLogger("peewee.migrations").setLevel(logging.WARNING)  # the store names them
     path = sqlite_path(url)
     with _only_one(path):
         # No time limit, since a migration may have much to do; no foreign keys, since SQLite

@@ -44,6 +44,15 @@ def test_what_was_written_is_there_after_a_restart(url: str, open_store: OpenSto
     assert number(do(second, send("room", "ann"))[0]) == 3
 
 
+def test_every_migration_is_told_of_once(
+    tmp_path: Path, open_store: OpenStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    open_store(f"sqlite:///{tmp_path}/anmei.db")
+    first = [line for line in caplog.messages if "0001_first_tables" in line]
+    assert first == ["migration applied: 0001_first_tables"]
+
+
 def test_closing_finishes_what_was_asked_for_and_refuses_the_rest(store: Store) -> None:
     reply(store, create("room", "ann"))
     futures = [store.write([send("room", "ann")]) for _ in range(50)]
