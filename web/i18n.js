@@ -19,7 +19,7 @@ const WORDS = {
     tokenBad: 'That is not a token: it has three parts of letters and digits, separated by dots.',
     signInFailed: 'Signing in did not work: {reason}',
     noServer: 'the server cannot be reached',
-    again: 'Please sign in again. {reason}',
+    again: 'Please sign in again: {reason}',
     signOut: 'Sign out',
     conversations: 'Conversations',
     search: 'Search messages',
@@ -159,7 +159,7 @@ const WORDS = {
     tokenBad: '这不是令牌：令牌由三段字母和数字组成，用点隔开。',
     signInFailed: '登录失败：{reason}',
     noServer: '无法连接服务器',
-    again: '请重新登录。{reason}',
+    again: '请重新登录：{reason}',
     signOut: '退出',
     conversations: '会话',
     search: '搜索消息',
@@ -315,7 +315,12 @@ export class Language {
   bytes(size) {
     const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
     const step = Math.min(Math.floor(Math.log10(Math.max(size, 1)) / 3), units.length - 1);
-    const format = { style: 'unit', unit: units[step], maximumFractionDigits: step ? 1 : 0 };
+    const format = {
+      style: 'unit',
+      unit: units[step],
+      unitDisplay: step ? 'short' : 'long', // short is "5 byte" in English
+      maximumFractionDigits: step ? 1 : 0,
+    };
     return new Intl.NumberFormat(this.tag, format).format(size / 1000 ** step);
   }
 

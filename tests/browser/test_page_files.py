@@ -90,6 +90,7 @@ def test_what_is_no_picture_is_never_shown_as_one(
     choose(ada, "evil.png", "image/png", evil)
     expect(bob.page.locator("#messages button.file")).to_have_count(2)
     expect(bob.page.locator("#messages img.picture")).to_have_count(0)
+    expect(bob.page.locator("#messages button.file").first).to_contain_text(f"{len(evil)} bytes")
 
 
 def test_an_upload_goes_on_when_the_server_is_back_and_can_be_cancelled(
