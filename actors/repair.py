@@ -82,6 +82,9 @@ class Repair:
             log.warning("a hole of a conversation could not be read: %s", error)
             sequencer.retry()
             return
+        except Exception:
+            sequencer.retry()  # or it would wait for this answer for ever
+            raise
         sequencer.filled(
             [Change(sequencer.key, *event, audience) for event in backlog.events],
             backlog.head if backlog.whole else None,

@@ -144,3 +144,25 @@ async def test_what_a_device_was_let_into_while_it_was_welcomed_is_found_too(pai
     pair.two.store.read = read
     await zoe.welcomed()
     await until(lambda: numbered(zoe) == [("conversation_updated", 2)])
+
+
+async def test_a_hole_whose_read_crashes_is_read_again(pair: Pair, expect_log: Any) -> None:
+    expect_log("fill crashed")
+    bob = await pair.two.person("bob")
+    await pair.two.bus.settled()
+    held = Held(pair.one)
+    await pair.one.do(said("lost"))
+    held.lose()
+    look, crashes = pair.two.store.read, [RuntimeError("a fault of ours")]
+
+    def read(query: Any, *args: Any) -> Any:
+        if query is queries.hole and crashes:
+            raise crashes.pop()
+        return look(query, *args)
+
+    pair.two.store.read = read
+    await pair.one.do(said("heard"))
+    await until(lambda: bob.contents() == ["lost", "heard"])
+    assert not crashes
+    assert pair.two.counters.crashes == 1
+    pair.two.counters.crashes = 0

@@ -15,16 +15,17 @@ from tests.support.tokens import SECRET
 
 @pytest.mark.gen_test(timeout=60)
 async def test_two_processes_are_one_server_also_when_redis_dies_between(
-    postgres_url, redis_server, start, make_room, connect
+    postgres_url, redis_server, start, make_room, connect, metrics
 ):
-    """P5 (row 12): local delivery goes on, health says degraded, and all is caught up."""
+    """P5 (row 12): local delivery goes on, health says degraded, and all is caught up, also by
+    who was let into a conversation meanwhile in which nothing follows."""
     env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
     one, two = await start(env), await start(env)
     for node in (one, two):
         node.expects_log("Redis cannot be reached|Redis is back|others read in Redis")
     room = await make_room(one, "ada", "bob", "eve")
     ada, bob = await connect(one, "ada"), await connect(two, "bob")
-    eve = await connect(one, "eve")
+    eve, zoe = await connect(one, "eve"), await connect(two, "zoe")
     await ada.send_message(room, "one")
     await bob.expect("new_message", content="one")
     await bob.send_message(room, "two")
@@ -46,6 +47,10 @@ async def test_two_processes_are_one_server_also_when_redis_dies_between(
         finally:
             http.close()
 
+    async def failed_since(before: dict[str, float]) -> bool:
+        name = "anmei_bus_failures_total"
+        return (await metrics(one))[name] >= before[name] + 2
+
     assert await status(one) == await status(two) == "ready"
     well = await health()
     assert (well["status"], well["nodes"], well["redis"]["writable"]) == ("healthy", 2, True)
@@ -59,7 +64,15 @@ async def test_two_processes_are_one_server_also_when_redis_dies_between(
     await bob.send_message(room, "four")
     await until_answer(lambda: status(two), "degraded")
     assert not bob.of_type("new_message", content="three")
+    unheard = await make_room(one, "ada", "zoe")
+    await ada.send_message(unheard, "to zoe, who knows nothing of it")
+    # What waits to be published would be when Redis is back: it is to be lost.
+    lost = await metrics(one)
+    await until_answer(lambda: failed_since(lost), True)
+    assert not zoe.of_type("conversation_updated")
     await asyncio.to_thread(redis_server.start)
+    await zoe.expect("new_message", conversation_id=unheard, timeout=10)
+    assert [data["change_seq"] for data in zoe.of_type("conversation_updated")] == [1]
     await bob.expect("new_message", content="three", timeout=10)
     await ada.expect("new_message", content="four", timeout=10)
     await until_answer(lambda: status(one), "ready", 10)
