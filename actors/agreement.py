@@ -7,7 +7,8 @@ missed something looks there for all of its users.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actors.device import Device
@@ -113,13 +114,17 @@ class Agreement:
 
     def close_gap(self) -> None:
         """Something may have passed unseen: the store is asked."""
-        self._router.supervisor.spawn("preferences", self._compare)
+        self.look(list(self._users))
         if self._gap is not None:
             self._gap()
 
-    async def _compare(self) -> None:
-        known = {key: user.preference_seq for key, user in self._users.items()}
-        keys = [key for key, seq in known.items() if seq is not None]
+    def look(self, user_keys: Iterable[str]) -> None:
+        """What these users prefer may have been changed unseen: the store is asked."""
+        self._router.supervisor.spawn("preferences", partial(self._compare, user_keys))
+
+    async def _compare(self, user_keys: Iterable[str]) -> None:
+        known = [user for key in user_keys if (user := self._users.get(key)) is not None]
+        keys = [user.key for user in known if user.preference_seq is not None]
         try:
             for start in range(0, len(keys), GAP_PART):
                 seqs = await asyncio.wrap_future(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from functools import partial
 
+from actors.agreement import Agreement
 from actors.bus import Bus
 from actors.device import Device
 from actors.newcomers import Newcomers
@@ -25,9 +26,15 @@ class Repair:
     """Reads holes and compares marks, each in a task of its own."""
 
     def __init__(
-        self, store: Store, bus: Bus, supervisor: Supervisor, newcomers: Newcomers
+        self,
+        store: Store,
+        bus: Bus,
+        supervisor: Supervisor,
+        newcomers: Newcomers,
+        agreement: Agreement,
     ) -> None:
         self._newcomers = newcomers
+        self._agreement = agreement
         #: Conversations, and users.
         self._unsettled: set[str] = set()
         self._come: set[str] = set()
@@ -69,6 +76,7 @@ class Repair:
                 await self._bus.settled()
                 await self._compare({key: sequencers[key] for key in keys if key in sequencers})
                 self._newcomers.look(come)
+                self._agreement.look(come)
         finally:
             self._settling = False
 

@@ -74,7 +74,7 @@ class Router:
         self.agreement = Agreement(self, self.users)
         self._receipts = Receipts(loop, self._tell)
         self.newcomers = Newcomers(self)
-        self._repair = Repair(store, bus, supervisor, self.newcomers)
+        self._repair = Repair(store, bus, supervisor, self.newcomers, self.agreement)
         self.resend = Resend(settings, loop, store=store, supervisor=supervisor, counters=counters)
         self.relay = Relay(bus, presence, self)
         most = settings.limit_presence_members

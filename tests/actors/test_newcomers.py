@@ -166,3 +166,27 @@ async def test_a_hole_whose_read_crashes_is_read_again(pair: Pair, expect_log: A
     assert not crashes
     assert pair.two.counters.crashes == 1
     pair.two.counters.crashes = 0
+
+
+async def test_what_was_set_where_nobody_knew_yet_that_a_device_is_here_is_found_too(
+    pair: Pair,
+) -> None:
+    phone = await pair.one.person("bob")
+    await pair.one.bus.settled()
+    known, settled = asyncio.Event(), pair.two.bus.settled
+
+    async def settled_later() -> None:
+        await known.wait()
+        await settled()
+
+    pair.two.bus.settled = settled_later
+    publish = pair.one.bus.publish
+    pair.one.bus.publish = lambda node_id, envelope: None
+    laptop = await pair.two.person("bob")
+    phone.say("mute_conversation", conversation_id="room", on=True)
+    await until(lambda: phone.of("preference_update"))
+    assert laptop.of("preference_update") == []
+    pair.one.bus.publish = publish
+    known.set()
+    await until(lambda: laptop.of("preference_update"))
+    assert laptop.of("preference_update") == phone.of("preference_update")
