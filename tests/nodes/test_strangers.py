@@ -204,7 +204,7 @@ async def test_a_stranger_hears_nothing_of_what_the_members_do(node, rooms, conn
     ]
     welcomes = []
     for stranger in strangers:
-        await stranger.ping()
+        await stranger.expect("sync_complete")
         assert stranger.established["conversations"] == []
         assert stranger.established["presence"] == {}
         welcomes.append(len(stranger.events))
@@ -233,6 +233,7 @@ async def test_a_removed_member_hears_of_that_and_then_of_nothing(
     """P8 (row 30): live, and after a reconnect with his old position."""
     theirs, *_ = await places(node)
     alice, bob = await connect(node, "alice"), await connect(node, "bob", device_id="phone")
+    await bob.expect("sync_complete")
     await alice.send_message(THEIRS, "while he was in")
     await bob.expect("new_message", content="while he was in")
     place = bob.place(THEIRS)
@@ -262,7 +263,7 @@ async def test_a_removed_member_hears_of_that_and_then_of_nothing(
     assert report["conversations"] == {}
     assert back.messages(THEIRS) == []
     other = await connect(node, "bob", device_id="phone")
-    await other.ping()
+    await other.expect("sync_complete")
     assert other.messages(THEIRS) == []
 
 
