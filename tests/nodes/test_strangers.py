@@ -106,8 +106,7 @@ async def answer(client: Client, type: str, data: dict) -> object:
 
 
 async def try_frames(client: Client, places: list[Place], own: Own) -> None:
-    """Each frame is answered alike for all of the places, to somebody who has just come."""
-    await client.expect("sync_complete")
+    """Each frame is answered alike for all of the places, to somebody who is wholly there."""
     for refused, frames in ((True, FRAMES), (False, BESIDE)):
         for type, data in frames:
             answers = {
@@ -160,6 +159,7 @@ async def test_to_a_stranger_a_conversation_looks_as_if_it_were_not_there(
         await member.ping()
     seen = [len(member.events) for member in members]
     mallory = await connect(node, "mallory")
+    await mallory.expect("sync_complete")
     await try_frames(mallory, tried_places, own)
     report = await mallory.sync({place.room: 0 for place in tried_places})
     assert report["conversations"] == {}
@@ -283,6 +283,7 @@ async def test_a_device_of_one_conversation_is_told_of_no_other(
     # What names the one conversation of the session door is there, so it is tried behind another.
     beyond = Own("beyond", NOWHERE.message) if door == "inbox" else own
     # A file is the user's to send, whichever conversation it came with.
+    await narrow.expect("sync_complete")
     await try_frames(narrow, [theirs._replace(file=NOWHERE.file), NOWHERE], beyond)
     # What else happens there, by others and on the user's own other device.
     for type, data in (
