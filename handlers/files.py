@@ -64,7 +64,7 @@ class TusHandler(ApiHandler):
         """Whether what is still to come of a refused body is read, and let go, before the answer: a
         server that hangs up while somebody still sends takes its own answer away from them."""
         headers = self.request.headers
-        if self.request.method not in ("POST", "PATCH") or "Expect" in headers:
+        if self.request.method not in self.methods() or "Expect" in headers:
             return False
         length = headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdigit()) or len(length) > 18:
@@ -155,11 +155,15 @@ class TusHandler(ApiHandler):
         self._stop_pace()
         if self._finished:
             return False
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         if self.incoming is not None:
             await self.incoming.finish()
         return True
+
+    def check(self) -> None:
+        """Every method begins with it: raises what the request was refused for before its body."""
+        if self._failure is not None:
+            raise self._failure
 
     def on_connection_close(self) -> None:
         self._stop_pace()
@@ -241,6 +245,7 @@ class File(TusHandler):
             self.empty(204)
 
     async def head(self, id: str) -> None:  # type: ignore[override]
+        self.check()
         if "Tus-Resumable" not in self.request.headers:
             await self.get(id)
             return
@@ -252,10 +257,12 @@ class File(TusHandler):
         self.empty(200)
 
     async def get(self, id: str) -> None:
+        self.check()
         file = await self.services.files.find(self.principal, self._id(id))
         await Download(self, file).send()
 
     async def delete(self, id: str) -> None:
+        self.check()
         await self.services.files.remove(self.principal, self._id(id))
         self.empty(204)
 
