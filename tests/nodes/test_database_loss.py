@@ -11,9 +11,6 @@ from tests.support.client import RequestFailed
 from tests.support.regulars import read_history
 from tests.support.servers import database_of
 
-#: The next COMMIT is that of the message: the index follows a message with one of its own.
-ALONE = {"ANMEI_SEARCH_INTERVAL": "0"}
-
 #: What the log may say while there is no database, and afterwards.
 OUTAGE = (
     r"WARNING anmei\.archive: the store (cannot be reached|is back)",
@@ -151,13 +148,13 @@ async def test_an_ambiguous_commit_is_one_message_which_everybody_sees_without_a
     to try again and never does. The message is there once, and the others are shown it."""
     middle = await asyncio.to_thread(proxy, postgres.socket)
     url = postgres_url.replace(str(postgres.directory), str(middle.socket.parent))
-    node = await start({"DATABASE_URL": url, **ALONE})
+    node = await start({"DATABASE_URL": url})
     expect_outage(node)
     room = await make_room(node, "alice", "bob")
     alice, bob = await settled(connect, node, "alice"), await settled(connect, node, "bob")
     await alice.send_message(room, "before")
     await bob.expect("new_message", content="before")
-    sprung = middle.cut_after(b"COMMIT", then_refuse=True)
+    sprung = middle.cut_after(b"COMMIT", behind=b"m-doubt", then_refuse=True)
     await refused(alice.send_message(room, "in doubt", "m-doubt"))
     await asyncio.wrap_future(sprung)
     count = "SELECT count(*) FROM messages WHERE client_msg_id = 'm-doubt'"
@@ -182,11 +179,11 @@ async def test_a_commit_whose_answer_is_lost_is_settled_on_a_second_connection(
     """P6, P3 (row 24): where the link comes back at once, the sender notices nothing."""
     middle = await asyncio.to_thread(proxy, postgres.socket)
     url = postgres_url.replace(str(postgres.directory), str(middle.socket.parent))
-    node = await start({"DATABASE_URL": url, **ALONE})
+    node = await start({"DATABASE_URL": url})
     room = await make_room(node, "alice", "bob")
     alice, bob = await settled(connect, node, "alice"), await settled(connect, node, "bob")
     await alice.send_message(room, "before")
-    sprung = middle.cut_after(b"COMMIT")
+    sprung = middle.cut_after(b"COMMIT", behind=b"m-doubt")
     ack = await alice.send_message(room, "in doubt", "m-doubt")
     await asyncio.wrap_future(sprung)
     shown = await bob.expect("new_message", content="in doubt")

@@ -53,7 +53,7 @@ class Proxy:
         self.passed: dict[Direction, int] = {"up": 0, "down": 0}
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._trap: tuple[bytes, bool, Future[None]] | None = None
+        self._trap: tuple[bytes, bytes, bool, Future[None]] | None = None
         self._then_refuse = False
         self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
@@ -87,17 +87,19 @@ class Proxy:
         """Take connections, at the same address as before."""
         self._run(self._listen())
 
-    def cut_after(self, pattern: bytes, *, then_refuse: bool = False) -> Future[None]:
-        """Once: hand on the piece that holds `pattern` to the target, wait for its answer, swallow
-        it and cut the connection. So the target has done what was asked, and the asker cannot
-        know; with `then_refuse` it cannot ask again either. What comes back is done when that has
-        happened."""
+    def cut_after(
+        self, pattern: bytes, *, behind: bytes = b"", then_refuse: bool = False
+    ) -> Future[None]:
+        """Once: hand on the piece that holds `pattern`, on a connection on which `behind` has
+        passed, to the target, wait for its answer, swallow it and cut the connection. So the
+        target has done what was asked, and the asker cannot know; with `then_refuse` it cannot ask
+        again either. What comes back is done when that has happened."""
         self._then_refuse = then_refuse
-        return self._set_trap(pattern, forward=True)
+        return self._set_trap(pattern, behind, forward=True)
 
     def cut_before(self, pattern: bytes) -> Future[None]:
         """Once: cut the connection in place of handing on the piece that holds `pattern`."""
-        return self._set_trap(pattern, forward=False)
+        return self._set_trap(pattern, b"", forward=False)
 
     @property
     def connections(self) -> int:
@@ -112,9 +114,9 @@ class Proxy:
         self._thread.join(10)
         self._loop.close()
 
-    def _set_trap(self, pattern: bytes, *, forward: bool) -> Future[None]:
+    def _set_trap(self, pattern: bytes, behind: bytes, *, forward: bool) -> Future[None]:
         sprung: Future[None] = Future()
-        self._trap = (pattern, forward, sprung)
+        self._trap = (pattern, behind, forward, sprung)
         return sprung
 
     def _now(self, what: Callable[[], object]) -> None:
@@ -188,6 +190,7 @@ class Proxy:
         link: Link,
     ) -> None:
         tail = b""
+        armed: Future[None] | None = None
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(65_536):
                 await self._gates[direction].wait()
@@ -201,15 +204,18 @@ class Proxy:
                     link.doomed.set_result(None)
                     return
                 if direction == "up" and self._trap is not None:
-                    pattern, forward, sprung = self._trap
-                    if pattern in tail + piece:
+                    pattern, behind, forward, sprung = self._trap
+                    seen = tail + piece
+                    if armed is not sprung and behind in seen:
+                        armed, seen = sprung, seen[seen.index(behind) :]
+                    if armed is sprung and pattern in seen:
                         self._trap = None
                         if not forward:
                             link.cut()
                             sprung.set_result(None)
                             return
                         link.doomed = sprung
-                    tail = (tail + piece)[-len(pattern) :]
+                    tail = seen[-max(len(pattern), len(behind)) :]
                 await self._hand_on(piece, writer, direction)
             if writer.can_write_eof():
                 writer.write_eof()
