@@ -33,6 +33,14 @@ export class Bell {
     }
   }
 
+  attend(client) {
+    client.on('notification', (message) => message.id && this.#received(message));
+    client.on('notification_updated', (message) => this.#received(message));
+    client.on('notification_removed', (data) => this.#removed(data));
+    client.on('inbox_read', (data) => this.#readUpto(data));
+    client.on('inbox_gap', () => this.forget());
+  }
+
   get unread() {
     const since = [...this.#held.values()].filter(({ seq, is_read }) => seq > this.#counted.seq && !is_read);
     return this.#counted.unread + since.length;
@@ -45,7 +53,7 @@ export class Bell {
   }
 
   /** Takes a message as it is now. */
-  received(message) {
+  #received(message) {
     const isNew = !this.#held.has(message.id) && message.seq > this.#counted.seq;
     this.#held.set(message.id, message);
     if (isNew && !message.is_read) {
@@ -56,13 +64,13 @@ export class Bell {
     this.draw();
   }
 
-  removed({ id }) {
+  #removed({ id }) {
     this.#held.delete(id);
     this.draw();
   }
 
   /** Everything up to a number is read. */
-  readUpto({ read_seq, read_at }) {
+  #readUpto({ read_seq, read_at }) {
     for (const message of this.#held.values()) {
       if (message.seq <= read_seq && !message.is_read) Object.assign(message, { is_read: true, read_at });
     }

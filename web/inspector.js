@@ -17,7 +17,12 @@ export class Inspector {
     $('inspector').addEventListener('toggle', () => this.draw());
   }
 
-  frame({ direction, frame, at }) {
+  attend(client) {
+    client.on('frame', (frame) => this.#frame(frame));
+    client.on('problem', (problem) => this.problem(problem));
+  }
+
+  #frame({ direction, frame, at }) {
     this.#frames.unshift({ direction, at, type: frame.type, text: describe(frame) });
     this.#frames.length = Math.min(this.#frames.length, KEPT);
     if ($('inspector').open) this.#drawFrame(this.#frames[0]);
