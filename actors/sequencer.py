@@ -131,7 +131,7 @@ class Sequencer:
 
     def expect(self, number: int) -> None:
         """The store holds `number`: whatever of it and before it does not come is read there."""
-        if number <= self.mark:
+        if number <= self.mark or self._closed:
             return
         self._expected = max(self._expected, number)
         if len(self._early) > MOST_EARLY:
@@ -143,8 +143,8 @@ class Sequencer:
             self._timer = self._loop.call_later(HOLE_PATIENCE, self._read_hole)
 
     async def reached(self, number: int) -> None:
-        """Waits until everything up to `number` has gone out here."""
-        if number > self.mark:
+        """Waits until everything up to `number` has gone out here, or nobody is here any more."""
+        if number > self.mark and not self._closed:
             future = self._loop.create_future()
             self._waiters.append((number, future))
             self.expect(number)
@@ -158,6 +158,8 @@ class Sequencer:
         message. The mark may have moved since it was asked, and it alone says what is new here.
         """
         self._reading = False
+        if self._closed:
+            return  # whoever is back has a seat at another sequencer, and must not lose it to this
         if self._filling is None:
             self._filling = Filling(self.mark)
         for change in changes:

@@ -234,6 +234,25 @@ async def test_a_number_that_is_only_known_to_exist_is_read_from_the_store():
     assert numbers(wire) == [1]
 
 
+async def test_an_answer_that_comes_when_all_have_left_takes_nobody_from_another_seat():
+    device, _ = make_device(attached=False)
+    stage = Stage([device])
+    hole = stage.commit(2)
+    stage.sequencer.offer(hole)
+    stage.sequencer.close()
+    stage.sequencer.filled([hole], 2)
+    assert device.conversations == {}
+    assert not stage.sequencer.devices
+
+
+async def test_nobody_waits_for_a_sequencer_that_nobody_is_at():
+    stage = Stage([])
+    stage.store_is_down = True
+    stage.sequencer.close()
+    await asyncio.wait_for(stage.sequencer.reached(3), 1)
+    assert stage.reads == []
+
+
 async def test_somebody_removed_hears_his_removal_and_nothing_after_it():
     ada, ada_wire = make_device("ada")
     bob, bob_wire = make_device("bob")
