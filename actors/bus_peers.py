@@ -1,7 +1,6 @@
 """The other nodes as the bus knows them: who is alive, and how much of ours each has handled."""
 
 import asyncio
-import contextlib
 
 SILENCE = 5.0  # seconds without a heartbeat after which a node may be dead
 LEASE = 11.0  # seconds without a heartbeat after which it is
@@ -63,12 +62,15 @@ class Peers:
         once that is known, or is dead; at most `LONGEST_SETTLE` seconds."""
         others = set(self._heard)
         done: asyncio.Future[None] = self._loop.create_future()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(LONGEST_SETTLE):
                 self._waiting[done] = (await number, others)
                 self._let_go()
                 await done
-        self._waiting.pop(done, None)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.pop(done, None)
 
     def close(self) -> None:
         """Nobody waits any longer."""

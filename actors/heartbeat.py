@@ -72,10 +72,18 @@ class Heartbeat:
         left = device.principal.expires_at - wall
         if left <= -self._leeway:
             device.close(CloseCode.TOKEN_EXPIRED)
-        elif left <= WARNING and not device.expiry_told:
-            lifetime = device.principal.expires_at - device.connected_at / 1000
-            if left <= lifetime * WARNING_PART:
-                device.expiry_told = True
-                expires_at = to_wire(device.principal.expires_at * 1000)
-                data = {"expires_at": expires_at, "expires_in_ms": int(left * 1000)}
-                device.push(Event.of("token_expiring", data))
+        elif left <= min(WARNING, _lifetime(device) * WARNING_PART) and not device.expiry_told:
+            device.expiry_told = True
+            expires_at = to_wire(device.principal.expires_at * 1000)
+            data = {"expires_at": expires_at, "expires_in_ms": int(left * 1000)}
+            device.push(Event.of("token_expiring", data))
+
+
+def _lifetime(device: Device) -> float:
+    """How long its token lasts in all, in seconds; of one that does not say when it was issued,
+    how long it lasts from when the device came."""
+    principal = device.principal
+    # Counted from when the device came, each short token of one that has been here for long would
+    # be said to end as soon as it was taken, and the next one be fetched at once.
+    issued_at = principal.issued_at
+    return principal.expires_at - (device.connected_at / 1000 if issued_at is None else issued_at)

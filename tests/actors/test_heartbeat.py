@@ -49,6 +49,20 @@ async def test_a_token_is_warned_about_once_and_then_ends_its_connection():
     assert wire.closed[0] == 4202
 
 
+async def test_a_short_token_on_an_old_connection_is_warned_about_when_a_fifth_of_it_is_left():
+    heart = beat()
+    device, wire = make_device()
+    device.principal = make_principal(issued_at=1_000.0, expires_at=1_050)
+    device.connected_at = 0
+    device.next_ping = 1e9
+    heart._look(device, 0.0, 1_001.0)
+    await tick(2)
+    assert wire.frames() == []
+    heart._look(device, 0.0, 1_041.0)
+    await tick(2)
+    assert [frame["data"]["expires_in_ms"] for frame in wire.frames()] == [9_000]
+
+
 async def test_the_pings_of_those_who_came_together_are_spread():
     heart = beat()
     due = set()
