@@ -16,9 +16,22 @@ def first_link(text: str) -> str | None:
     found = _LINK.search(text)
     if found is None:
         return None
-    url = found[0].rstrip(_BEHIND)
-    # In (https://example.org/a) the bracket belongs to the text, in …/A_(b) to the address.
-    for opening, closing in ("()", "[]"):
-        while url.endswith(closing) and url.count(closing) > url.count(opening):
-            url = url[:-1].rstrip(_BEHIND)
+    url = _without_end(found[0])
     return url if len(url) <= MAX_URL_LENGTH and len(url) > len("https://") else None
+
+
+def _without_end(url: str) -> str:
+    """The address without what belongs to the text behind it, by one look at each character: in
+    (https://example.org/a) the bracket is the text's, in …/A_(b) it is the address's."""
+    unopened = {
+        closing: url.count(closing) - url.count(opening) for opening, closing in ("()", "[]")
+    }
+    end = len(url)
+    while end:
+        last = url[end - 1]
+        if unopened.get(last, 0) > 0:
+            unopened[last] -= 1
+        elif last not in _BEHIND:
+            break
+        end -= 1
+    return url[:end]
