@@ -22,6 +22,10 @@ _ENCODINGS = re.compile(
     r"(utf-8|utf-16(-le|-be)?|ascii|iso8859-\d+|cp125\d|cp874|koi8-[ru]|gb2312|gbk|gb18030"
     r"|big5(hkscs)?|shift_jis|cp932|euc_jp|iso2022_jp|euc_kr|cp949)\Z"
 )
+#: How an address ends that browsers read as four numbers, be it `127.1` or `0x7f000001`.
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+#: Last parts of names that are no names of the public internet, as are names of one part.
+_INNER = frozenset(("localhost", "local", "internal", "lan", "home", "corp", "arpa"))
 _FIELDS = {
     "title": ("og:title", "twitter:title"),
     "description": ("og:description", "twitter:description", "description"),
@@ -108,8 +112,14 @@ def _image(page_url: str, value: str) -> str | None:
         target = read_url(urljoin(page_url, value.strip()))
     except (Refused, ValueError):
         return None
-    literal = ":" in target.host or not re.search(r"[a-z]", target.host.rpartition(".")[2])
-    return None if literal and not is_public(target.host) else target.url
+    return target.url if _is_outer(target.host.rstrip(".")) else None
+
+
+def _is_outer(host: str) -> bool:
+    last = host.rpartition(".")[2]
+    if ":" in host or _NUMBER.fullmatch(last):
+        return is_public(host)
+    return "." in host and last not in _INNER
 
 
 def _decode(page: bytes, charset: str | None) -> str:

@@ -55,6 +55,8 @@ def test_texts_are_cut() -> None:
     [
         *("javascript:x", "data:image/png;base64,x", "http://127.0.0.1/x", "http://[::1]/x"),
         *("http://2130706433/", "http://0x7f.1/", "http://10.0.0.1/", "http://a.example:22/"),
+        *("http://0x7f000001/", "http://a.0x1/", "http://localhost/", "http://localhost./x"),
+        *("http://router/", "http://printer.local/x", "http://x.localhost/", "http://127.0.0.1./"),
         "http://[x",
     ],
 )
