@@ -1,7 +1,6 @@
 """The headers of tus, version 1.0, a protocol of resumable uploads."""
 
 import base64
-import binascii
 import hashlib
 from typing import Any
 
@@ -66,7 +65,7 @@ class Checksum:
 def _decode(name: str, value: str) -> bytes:
     try:
         return base64.b64decode(value, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise _bad(f"{name}: expected base64, got {ascii(value[:64])}") from None
 
 
