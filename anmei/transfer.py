@@ -28,6 +28,13 @@ VERSION = 1
 MAX_LINE_BYTES = 1_048_576
 MAX_NAME_BYTES = 4_096
 
+_TIMES = (
+    *("created_at", "updated_at", "joined_at", "left_at"),
+    *("edited_at", "recalled_at", "pinned_at"),
+)
+#: What a recalled message has none of, besides `body` and `extra_metadata`.
+_SAID = ("content", "link_preview", "mentions", "forwarded_from", "reactions", "pinned_at")
+
 Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z$(?!\n)")]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Role = Annotated[str, Meta(pattern=r"^[a-z]{1,32}$(?!\n)")]
@@ -217,7 +224,7 @@ def _read_line(number: int, text: bytes) -> AnyLine:
 
 def _check(line: AnyLine) -> None:
     """What the types do not say. Raises AnmeiError or ValueError."""
-    for field in ("created_at", "updated_at", "joined_at", "left_at", "edited_at", "recalled_at"):
+    for field in _TIMES:
         text = getattr(line, field, None)
         if text is not None:
             from_wire(text)
@@ -228,7 +235,9 @@ def _check(line: AnyLine) -> None:
         check_metadata(line.extra_metadata)
         if line.recalled_at is None:
             check_body(line.message_type, line.body, privileged=True)
-        elif line.content or bytes(line.body) != b"null" or line.link_preview or line.mentions:
+        elif any(getattr(line, field) for field in _SAID) or not (
+            bytes(line.body) == bytes(line.extra_metadata) == b"null"
+        ):
             raise ValueError("a recalled message holds nothing any more")
 
 

@@ -30,6 +30,7 @@ MESSAGE = {
     **{"recalled_at": None, "mentions": [], "forwarded_from": None, "reactions": []},
     **{"pinned_at": None, "pinned_by": None},
 }
+RECALLED = {"content": "", "recalled_at": AT}
 REACTION = {"message_id": "msg_1", "user_id": "ann", "emoji": "👍", "created_at": AT}
 
 
@@ -104,6 +105,16 @@ def test_a_change_is_noticed_by_the_hash() -> None:
         ("message", {"message_type": "image"}, "line 3: body"),
         ("message", {"extra_metadata": [1]}, "line 3: extra_metadata"),
         ("message", {"recalled_at": AT}, "line 3: .*a recalled message holds nothing"),
+        ("message", {"pinned_at": "2026-02-31T03:04:05.678Z"}, "line 3: "),
+        *(
+            ("message", {**RECALLED, **said}, "line 3: .*a recalled message holds nothing")
+            for said in (
+                {"extra_metadata": {"a": 1}},
+                {"forwarded_from": {"sender_name": "Bob"}},
+                {"reactions": [{"emoji": "👍", "count": 1, "user_ids": ["ann"]}]},
+                {"pinned_at": AT},
+            )
+        ),
         ("message", {"link_preview": {"url": 1}}, "line 3: .*link_preview"),
         ("reaction", {"message_id": "msg_2"}, "line 4: a reaction stands behind its message"),
         ("reaction", {"emoji": ""}, "line 4: .*emoji"),
