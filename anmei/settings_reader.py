@@ -151,14 +151,19 @@ def _check(settings: Settings) -> None:
 
 def _read_env_file(path: Path) -> list[tuple[str, str]]:
     """`NAME=value` lines; blank lines and lines that begin with `#` are passed over."""
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: expected text in UTF-8") from None
     pairs = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")
         if not equals:
-            raise SettingsError(f"{path}:{number}: expected NAME=value, got {ascii(line[:64])}")
+            # Not what it is: it may be the second line of a secret.
+            raise SettingsError(f"{path}:{number}: expected NAME=value")
         value = value.strip()
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]

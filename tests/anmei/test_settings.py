@@ -72,7 +72,10 @@ def test_flags_come_before_the_environment_and_that_before_the_file(tmp_path):
 def test_a_line_of_the_file_that_is_no_setting_is_named(tmp_path):
     file = tmp_path / ".env"
     file.write_text("ANMEI_PORT=1\nnonsense\n")
-    with pytest.raises(SettingsError, match=r"\.env:2: expected NAME=value"):
+    with pytest.raises(SettingsError, match=r"\.env:2: expected NAME=value$"):
+        load({}, {}, file)
+    file.write_bytes(b"ANMEI_PORT=1\nANMEI_HOST=\xff\n")
+    with pytest.raises(SettingsError, match=r"\.env: expected text in UTF-8"):
         load({}, {}, file)
 
 
