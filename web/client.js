@@ -20,9 +20,12 @@
  *     frame        {direction, frame, at}           every frame, for looking at
  */
 
+import { Delivered } from './delivered.js';
+import { newId } from './ids.js';
 import { Outbox } from './outbox.js';
 import { AnmeiError, Requests, disconnected } from './requests.js';
 import { Sequence } from './sequence.js';
+import { Timers } from './timers.js';
 
 /** `waiting` has a `retryAt`; `stopped` does not come back by itself; `closed` is our own doing. */
 export const STATES = ['idle', 'connecting', 'online', 'waiting', 'stopped', 'closed'];
@@ -34,12 +37,6 @@ const STABLE_MS = 5_000;
 const DELIVERED_DELAY_MS = 250;
 const INBOX = ['notification', 'notification_updated', 'notification_removed', 'inbox_read'];
 const SEQUENCED = new Set(['new_message', 'message_updated', 'conversation_updated', ...INBOX]);
-
-/** An unguessable id; `crypto.randomUUID` would be missing on pages without TLS. */
-export function newId(prefix) {
-  const bytes = crypto.getRandomValues(new Uint8Array(15));
-  return `${prefix}_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
-}
 
 export { AnmeiError };
 
@@ -55,7 +52,7 @@ export class AnmeiClient {
   #attempt = 0;
   #tokenIsStale = false;
   #lastWords = null;
-  #timers = new Map();
+  #timers = new Timers();
   #heardAt = 0;
   #pingAt = null;
 
@@ -65,7 +62,7 @@ export class AnmeiClient {
     settled: (type, detail) => this.#emit(type, detail),
     backoff: (tries) => this.#backoff(tries),
   });
-  #delivered = new Map();
+  #delivered = new Delivered((data) => this.notify('delivered', data));
   /** The number of the person's preferences that is held. */
   #preferences = 0;
   #sequence = new Sequence();
@@ -162,17 +159,14 @@ export class AnmeiClient {
 
   /** Says that this device holds everything up to `seq`: soon, and once for many. */
   delivered(conversationId, seq) {
-    this.#delivered.set(conversationId, Math.max(seq, this.#delivered.get(conversationId) ?? 0));
+    this.#delivered.add(conversationId, seq);
     if (!this.#timers.has('delivered')) {
-      this.#after('delivered', DELIVERED_DELAY_MS, () => this.#flushDelivered());
+      this.#timers.after('delivered', DELIVERED_DELAY_MS, () => this.#delivered.flush());
     }
   }
 
-  /** Reading is more than having: what waits to be told as delivered up to `seq` need not be. */
   markRead(conversationId, seq) {
-    if ((this.#delivered.get(conversationId) ?? Infinity) <= seq) {
-      this.#delivered.delete(conversationId);
-    }
+    this.#delivered.read(conversationId, seq);
     return this.request('mark_read', { conversation_id: conversationId, seq });
   }
 
@@ -189,7 +183,7 @@ export class AnmeiClient {
   // The connection
 
   async #open() {
-    this.#cancel('retry');
+    this.#timers.cancel('retry');
     this.#setState('connecting');
     const marker = {};
     this.#socket = marker;
@@ -215,14 +209,14 @@ export class AnmeiClient {
     this.#socket = socket;
     socket.onmessage = ({ data }) => this.#heard(data);
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    this.#after('connect', CONNECT_TIMEOUT_MS, () => this.#lost(1006, 'no answer'));
+    this.#timers.after('connect', CONNECT_TIMEOUT_MS, () => this.#lost(1006, 'no answer'));
   }
 
   /** Lets go of the socket without waiting for its close: a dead link would take minutes. */
   #drop(code, reason) {
     const socket = this.#socket;
     this.#socket = null;
-    for (const name of [...this.#timers.keys()]) this.#cancel(name);
+    this.#timers.cancelAll();
     this.#pingAt = null;
     this.#sequence.interrupt();
     if (socket?.close) {
@@ -254,7 +248,7 @@ export class AnmeiClient {
     if (code >= 4200 && code <= 4299 && this.#attempt === 0) delay = 0;
     this.#attempt += 1;
     this.#setState('waiting', { retryAt: Date.now() + delay, code, reason });
-    this.#after('retry', delay, () => this.#open());
+    this.#timers.after('retry', delay, () => this.#open());
   }
 
   /** Full jitter: anywhere between nothing and the doubled delay, so that crowds spread. */
@@ -267,7 +261,7 @@ export class AnmeiClient {
     if (this.#pingAt !== null) return;
     this.#pingAt = Date.now();
     this.#write({ type: 'ping', data: {} });
-    this.#after('pong', timeoutMs, () => this.#lost(1006, 'no heartbeat'));
+    this.#timers.after('pong', timeoutMs, () => this.#lost(1006, 'no heartbeat'));
   }
 
   /** The browser hides the server's pings, so silence alone proves nothing: ask, then judge. */
@@ -275,7 +269,7 @@ export class AnmeiClient {
     const { interval_ms: interval, timeout_ms: timeout } = this.session.heartbeat;
     const silent = Date.now() - this.#heardAt;
     if (silent >= interval) this.#ping(Math.max(1_000, timeout - silent));
-    this.#after('watch', Math.min(interval, 5_000), () => this.#watch());
+    this.#timers.after('watch', Math.min(interval, 5_000), () => this.#watch());
   }
 
   // What comes in
@@ -284,7 +278,7 @@ export class AnmeiClient {
     this.#heardAt = Date.now();
     if (this.#pingAt !== null) {
       this.#pingAt = null;
-      this.#cancel('pong');
+      this.#timers.cancel('pong');
     }
     let frame;
     try {
@@ -322,7 +316,7 @@ export class AnmeiClient {
   }
 
   #established(data) {
-    this.#cancel('connect');
+    this.#timers.cancel('connect');
     this.session = data;
     this.#reconnect = data.reconnect;
     const { conversations, has_more_conversations: more, inbox: box } = data;
@@ -330,7 +324,7 @@ export class AnmeiClient {
       this.#emit('restored', { conversation_id });
     }
     this.#setState('online');
-    this.#after('stable', STABLE_MS, () => (this.#attempt = 0));
+    this.#timers.after('stable', STABLE_MS, () => (this.#attempt = 0));
     this.#watch();
     const { positions, inbox } = this.#sequence;
     const preferences = this.#preferences;
@@ -339,7 +333,7 @@ export class AnmeiClient {
     });
     this.#emit('ready', data);
     this.#outbox.flush();
-    this.#flushDelivered();
+    this.#delivered.flush();
   }
 
   /** Whether a numbered event is to be applied; what is out of turn is reported. */
@@ -385,28 +379,7 @@ export class AnmeiClient {
     return true;
   }
 
-  #flushDelivered() {
-    for (const [conversation_id, seq] of this.#delivered) {
-      if (!this.notify('delivered', { conversation_id, seq })) return;
-      this.#delivered.delete(conversation_id);
-    }
-  }
-
   // Small things
-
-  #after(name, delay, callback) {
-    this.#cancel(name);
-    const run = () => {
-      this.#timers.delete(name);
-      callback();
-    };
-    this.#timers.set(name, setTimeout(run, delay));
-  }
-
-  #cancel(name) {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-  }
 
   #setState(state, { retryAt = null, code = null, reason = '' } = {}) {
     this.#state = { state, retryAt, code, reason };

@@ -3,7 +3,7 @@
  * name can renew its token by itself as long as it holds; a tab with a pasted token cannot.
  */
 
-import { newId } from './client.js';
+import { newId } from './ids.js';
 
 const KEY = 'anmei.session';
 const UNSENT_KEY = 'anmei.unsent';
