@@ -81,13 +81,14 @@ class Agreement:
         }
         event = Event.of("user_status_update", data)
         for device in user.devices:
-            if device.attached:
+            if device.ready is None:
                 device.push(event)
 
     def restore_status(self, device: Device, status: str) -> None:
         """A device has come, and the store says how its user wants to be shown."""
         user = self._users.get(device.principal.key)
-        if user is not None and not user.shown and user.status != status:
+        # What was said since on another node is newer than what was read.
+        if user is not None and not (user.shown or user.status_at) and user.status != status:
             user.status = status
             self._router.enter(user)
 

@@ -18,6 +18,7 @@ apart, since the first time may come while what was read is still on its way.
 import asyncio
 import logging
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from actors.bus import Bus, Envelope
@@ -173,15 +174,20 @@ class RedisMirror:
             del self._known[key]
         for key in [key for key, until in self._demand.items() if until < now]:
             del self._demand[key]
-        gone = set(self._stale)
+        first, self._stale = self._stale, set()
+        gone = set(first)
         while self._twice and self._twice[0][0] <= now:
             gone |= self._twice.pop(0)[1]
         if not gone:
             return
-        await self._run([("UNLINK", key) for user in gone for key in _unread_keys(user)])
-        if self._stale:
-            self._twice.append((now + AGAIN, self._stale))
-            self._stale = set()
+        try:
+            await self._run([("UNLINK", key) for user in gone for key in _unread_keys(user)])
+        except RedisDown:
+            # Another time, as far as there is room.
+            self._stale.update(islice(gone, max(0, MOST_WAITING - len(self._stale))))
+            raise
+        if first:
+            self._twice.append((now + AGAIN, first))
         self._gone_elsewhere({"users": gone})
         if self._bus.shared:
             self._bus.publish_all({"kind": GONE, "users": list(gone)[:MOST_TOLD]})

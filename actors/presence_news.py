@@ -191,7 +191,7 @@ class PresenceNews:
             for sequencer in sequencers
             if sequencer.size <= self._most and sequencer.admits(user_key)
             for device in sequencer.devices
-            if device.attached and device.principal.key != user_key
+            if device.ready is None and device.principal.key != user_key
         }
         if not devices:
             return

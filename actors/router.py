@@ -233,12 +233,12 @@ class Router:
         self.relay.whisper(sequencer, type, data)
 
     def to_users(self, user_keys: Iterable[str], event: Event) -> int:
-        """An unnumbered event for these users, to their devices here but for those of one
-        conversation, or of somebody else's inbox. Returns how many got it."""
+        """An unnumbered event for these users, to their devices here that have been welcomed, but
+        for those of one conversation, or of somebody else's inbox. Returns how many got it."""
         count = 0
         for user_key in user_keys:
             for device in self.devices_of(user_key):
-                if device.only in (None, inbox_key(user_key)):
+                if device.ready is None and device.only in (None, inbox_key(user_key)):
                     device.push(event)
                     count += 1
         return count
@@ -361,7 +361,7 @@ class Router:
     def whisper_here(self, sequencer: Sequencer, event: Event, sender: Device | None) -> None:
         """For the devices of this node, but for the one it comes from."""
         for device in sequencer.devices:
-            if device is not sender and device.attached:
+            if device is not sender and device.ready is None:
                 device.push_if_room(event)
 
     def _tell(self, key: str, user_keys: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
@@ -373,7 +373,7 @@ class Router:
     def tell_here(self, key: str, user_keys: Iterable[str], event: Event) -> None:
         for user_key in user_keys:
             for device in self.devices_of(user_key):
-                if key in device.conversations and device.attached:
+                if key in device.conversations and device.ready is None:
                     device.push(event)
 
     def show(self, user: UserActor, last_seen: int | None = None) -> None:

@@ -46,6 +46,8 @@ class Welcome:
 
     async def run(self) -> None:
         device = self._device
+        if device.closed:
+            return  # sent away before its turn came, as one connection too many is
         try:
             await self._run()
         except StoreUnavailable:
@@ -108,7 +110,8 @@ class Welcome:
         await self._replay(known, None)
 
     def _listen(self) -> None:
-        """From here on the device's own frames are handled."""
+        """From here on the device's own frames are handled, and it is told what is not numbered:
+        what is told once belongs to nothing that was shown before."""
         ready, self._device.ready = self._device.ready, None
         if ready is not None and not ready.done():
             ready.set_result(None)

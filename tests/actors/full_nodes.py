@@ -48,12 +48,21 @@ class Person:
             flusher=node.flusher,
             counters=node.counters,
         )
+        self.device.ready = asyncio.get_running_loop().create_future()  # until it is welcomed
         self.user = node.router.attach(self.device)
 
     async def welcomed(self) -> "Person":
         router = self.node.router
         await Welcome(self.device, router, SETTINGS, client_resumes=False).run()
         await until(lambda: self.of("sync_complete"))
+        return self
+
+    async def resuming(self) -> "Person":
+        """Told where it is, and about to say from where on it wants to hear."""
+        router = self.node.router
+        work = Welcome(self.device, router, SETTINGS, client_resumes=True).run
+        self.device.task = router.supervisor.spawn("welcome", work)
+        await until(lambda: self.device.sync_requested is not None)
         return self
 
     def say(self, type: str, **data: Any) -> None:

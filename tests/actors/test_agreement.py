@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from tornado.ioloop import IOLoop
 
-from actors.welcome import Welcome
 from db.store import Store
-from tests.actors.full_nodes import SETTINGS, FullNode, Pair, Person
+from tests.actors.full_nodes import FullNode, Pair, Person
 from tests.actors.redis_nodes import until
 
 
@@ -29,12 +28,7 @@ def preferences(person: Person) -> list[dict[str, Any]]:
 
 async def resumed(node: FullNode, user_id: str, place: int) -> Person:
     """A device that comes back and says what it holds."""
-    person = Person(node, user_id)
-    task = node.router.supervisor.spawn(
-        "welcome", Welcome(person.device, node.router, SETTINGS, client_resumes=True).run
-    )
-    person.device.task = task
-    await until(lambda: person.device.sync_requested is not None)
+    person = await Person(node, user_id).resuming()
     person.say("sync", positions={}, preferences=place)
     await until(lambda: person.of("sync_complete"))
     return person
@@ -112,3 +106,11 @@ async def test_of_two_statuses_that_cross_the_later_one_stays_everywhere(two: Pa
         for at in order:
             agreement.take_status("default/ada", ("away", "busy")[at - 1], at)
     assert (here.user.status, there.user.status) == ("busy", "busy")
+
+
+async def test_a_status_that_was_set_while_an_older_one_was_read_stays(two: Pair):
+    person = Person(two.two, "ada")
+    agreement = two.two.router.agreement
+    agreement.take_status("default/ada", "away", 5)
+    agreement.restore_status(person.device, "busy")
+    assert person.user.status == two.one.presence.status("default/ada") == "away"

@@ -162,6 +162,44 @@ async def test_what_another_node_changed_is_counted_anew_where_it_is_wanted(node
     assert (await nodes.one.get("unread_count:user:bob"))["total"] == 1
 
 
+async def test_what_changes_while_others_are_taken_away_goes_with_the_next_round(
+    nodes: Two, monkeypatch: pytest.MonkeyPatch
+):
+    await nodes.one.fill("default/bob")
+    link, mirror = nodes.one.bus.link, nodes.one.mirror
+    run = link.run
+
+    async def slow(*args: Any, **options: Any) -> list[Any]:
+        answers: list[Any] = await run(*args, **options)
+        await nodes.one.do(message("default/ada"))
+        return answers
+
+    mirror._stale.add("default/eve")
+    monkeypatch.setattr(link, "run", slow)
+    await mirror._take_away()
+    monkeypatch.undo()
+    await mirror._take_away()
+    assert await nodes.one.get("unread_count:user:bob") is None
+
+
+async def test_what_could_not_be_taken_away_once_more_is_when_redis_is_back(
+    nodes: Two, monkeypatch: pytest.MonkeyPatch
+):
+    await nodes.one.fill("default/bob")
+    link, mirror = nodes.one.bus.link, nodes.one.mirror
+
+    async def down(*args: Any, **options: Any) -> list[Any]:
+        raise RedisDown("away")
+
+    mirror._twice.insert(0, (0.0, {"default/bob"}))
+    monkeypatch.setattr(link, "run", down)
+    with pytest.raises(RedisDown):
+        await mirror._take_away()
+    monkeypatch.undo()
+    await mirror._take_away()
+    assert await nodes.one.get("unread_count:user:bob") is None
+
+
 async def test_a_user_whom_nobody_asked_for_is_not_there(nodes: Two):
     await nodes.one.do(message("default/ada"))
     await nodes.one.mirror.round()
