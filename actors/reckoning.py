@@ -7,6 +7,7 @@ most once a second, and only so many users are.
 
 import asyncio
 import logging
+from itertools import islice
 from typing import Any, Protocol
 
 from actors.archive import Listener
@@ -21,6 +22,7 @@ from db.errors import StoreUnavailable
 
 PAUSE = 1.0  # seconds between two counts of one user
 RATE = 100  # users who are counted in a second
+TOGETHER = 10  # users who are counted in one read, as of one moment
 MOST_DUE = 20_000  # users who may wait for it
 
 log = logging.getLogger("anmei.reckoning")
@@ -89,12 +91,13 @@ class Reckoning:
         while True:
             await self._wake.wait()
             while self._due:
-                user_key = next(iter(self._due))
-                del self._due[user_key]
-                self._resting[user_key] = False
-                self._loop.call_later(PAUSE, self._rested, user_key)
-                await self._count(user_key)
-                await asyncio.sleep(1 / RATE)
+                user_keys = list(islice(self._due, TOGETHER))
+                for user_key in user_keys:
+                    del self._due[user_key]
+                    self._resting[user_key] = False
+                self._loop.call_later(PAUSE, self._rested, user_keys)
+                await self._count(user_keys)
+                await asyncio.sleep(len(user_keys) / RATE)
             self._wake.clear()
 
     def _changed(self, user_key: str) -> None:
@@ -104,23 +107,29 @@ class Reckoning:
             self._due[user_key] = None
             self._wake.set()
 
-    def _rested(self, user_key: str) -> None:
-        if self._resting.pop(user_key):
-            self._changed(user_key)
+    def _rested(self, user_keys: list[str]) -> None:
+        for user_key in user_keys:
+            if self._resting.pop(user_key):
+                self._changed(user_key)
 
-    async def _count(self, user_key: str) -> None:
+    async def _count(self, user_keys: list[str]) -> None:
         router = self._router
         if self._mirror is not None:
-            self._mirror.wanted(user_key)
-        if router.presence.status(user_key) == OFFLINE:
+            for user_key in user_keys:
+                self._mirror.wanted(user_key)
+        online = [key for key in user_keys if router.presence.status(key) != OFFLINE]
+        if not online:
             return
         try:
-            found = await asyncio.wrap_future(router.store.read(queries.unread, user_key))
+            found = await asyncio.wrap_future(router.store.read(queries.unread_of, online))
         except (StoreUnavailable, AnmeiError) as error:
             log.info("what is unread could not be counted: %s", error)
             return
-        data = {name: value for name, value in found.items() if name != "conversations"}
-        self._tell(user_key, data)
+        for user_key, counted in found.items():
+            self._tell(
+                user_key,
+                {name: value for name, value in counted.items() if name != "conversations"},
+            )
 
     def _tell(self, user_key: str, data: dict[str, Any]) -> None:
         self._router.to_users((user_key,), Event.of("unread_totals", data))

@@ -31,7 +31,7 @@ from db.query_revocations import revocations, revocations_since
 from db.query_search import Wanted, search
 from db.query_status import message_status, recent_statuses
 from db.query_transfer import are_in, export_head, export_messages, export_people, export_reactions
-from db.query_unread import conversation_unread, unread, unread_and_newest
+from db.query_unread import conversation_unread, unread, unread_and_newest, unread_of
 from db.shapes import Backlog, Event
 
 __all__ = [
@@ -83,5 +83,6 @@ __all__ = [
     "small_conversations",
     "unread",
     "unread_and_newest",
+    "unread_of",
     "upload",
 ]

@@ -12,7 +12,7 @@ from anmei.clock import to_wire
 from anmei.frames import MessageType, Priority
 from anmei.ids import id_of
 from db import shapes
-from db.link import Row, fetch
+from db.link import Row, fetch, fetch_many
 from db.query_inbox import newest_unread
 from db.snapshot import snapshot
 
@@ -43,8 +43,13 @@ _NUMBERS = " || ' ' || ".join(
 def unread(database: Database, user_key: str) -> dict[str, Any]:
     """`{"total", "inbox", "conversations": {conversation_id: n}, "by_type": {message_type: n},
     "by_priority": {priority: n}}`; of conversations, types and priorities only those with any."""
+    return unread_of(database, [user_key])[user_key]
+
+
+def unread_of(database: Database, user_keys: list[str]) -> dict[str, dict[str, Any]]:
+    """`unread` of several users, by their keys."""
     with snapshot(database):
-        return _unread(database, user_key)
+        return _unread(database, user_keys)
 
 
 def unread_and_newest(
@@ -52,24 +57,27 @@ def unread_and_newest(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """`unread`, and the newest of these messages, the newest first, as of one moment."""
     with snapshot(database):
-        return _unread(database, user_key), _newest(database, user_key, limit)
+        return _unread(database, [user_key])[user_key], _newest(database, user_key, limit)
 
 
-def _unread(database: Database, user_key: str) -> dict[str, Any]:
-    rows = fetch(
+def _unread(database: Database, user_keys: list[str]) -> dict[str, dict[str, Any]]:
+    rows = fetch_many(
         database,
-        f"SELECT c.key, (SELECT {_NUMBERS} {_ABOVE_MARK}) {_MINE}"
-        " WHERE p.user_key = %s AND p.active = TRUE AND c.last_seq > p.last_read_seq",
-        (user_key,),
+        f"SELECT p.user_key, c.key, (SELECT {_NUMBERS} {_ABOVE_MARK}) {_MINE}"
+        " WHERE p.user_key IN ({values}) AND p.active = TRUE AND c.last_seq > p.last_read_seq",
+        user_keys,
     )
-    rows += fetch(
+    rows += fetch_many(
         database,
-        f"SELECT NULL, {_NUMBERS} FROM message_recipients AS r"
-        " JOIN messages AS m ON m.pk = r.message"
-        " WHERE r.recipient_key = %s AND r.is_read = FALSE AND m.recalled_at IS NULL",
-        (user_key,),
+        f"SELECT r.recipient_key, NULL, {_NUMBERS} FROM message_recipients AS r"
+        " JOIN messages AS m ON m.pk = r.message WHERE r.recipient_key IN ({values})"
+        " AND r.is_read = FALSE AND m.recalled_at IS NULL GROUP BY r.recipient_key",
+        user_keys,
     )
-    return _summed(rows)
+    found: dict[str, list[Row]] = {key: [] for key in user_keys}
+    for user_key, *row in rows:
+        found[user_key].append(tuple(row))
+    return {key: _summed(rows) for key, rows in found.items()}
 
 
 def _newest(database: Database, user_key: str, limit: int) -> list[dict[str, Any]]:

@@ -86,6 +86,7 @@ WORK: dict[str, Callable[[Database], Any]] = {
     "reactions": lambda db: queries.reactions(db, "acme", key("u0"), "msg_0", None, None, 5),
     "history": lambda db: queries.history(db, key("u0"), key("room3"), 90, None, 50),
     "unread": lambda db: queries.unread(db, key("u3")),
+    "unread_of": lambda db: queries.unread_of(db, [key(f"u{number}") for number in range(10)]),
     "for one user": lambda db: (
         queries.unread_and_newest(db, key("u3"), 9),
         queries.recent_statuses(db, [key("room3")], [STATUS], 9),
