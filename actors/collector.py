@@ -37,7 +37,9 @@ class Collector:
             if rounds >= QUIET_ROUNDS and self._quiet():
                 rounds = 0
                 gc.unfreeze()
-            # But for that, only what came since the last freeze is walked over.
-            gc.collect()
+                gc.collect()
+            else:
+                # What has come since the last look. The rest has been looked at once.
+                gc.collect(0)
             gc.freeze()
             await asyncio.sleep(PAUSE)

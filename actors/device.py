@@ -1,7 +1,6 @@
 """A device: one live connection of one user, and what waits to be sent to it."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from actors.counters import Counters
@@ -46,12 +45,10 @@ class Device:
         "_closed",
         "_counters",
         "_deflate",
-        "_flusher",
         "_held_bytes",
         "_limit",
         "_oversize",
         "_rooms",
-        "_scheduled",
         "_send",
         "acked",
         "attached",
@@ -62,6 +59,7 @@ class Device:
         "device_id",
         "device_type",
         "expiry_told",
+        "flusher",
         "held",
         "meanwhile",
         "most_paced",
@@ -75,6 +73,7 @@ class Device:
         "queued",
         "ready",
         "replaying",
+        "straight",
         "sync_requested",
         "task",
         "transport",
@@ -115,6 +114,9 @@ class Device:
         #: Why the server ended the connection; None while, or where, it did not.
         self.close_code: int | None = None
         self.attached = False
+        #: With no more than this waiting, an event is queued without any question (see `fan_out`);
+        #: less than 0 while there are questions.
+        self.straight = -1
         #: By conversation key; None while the device has acknowledged nothing.
         self.acked: dict[str, Acked] | None = None
         self.held: dict[str, Held] | None = None
@@ -145,12 +147,11 @@ class Device:
 
         self._limit = limit
         self._deflate = deflate
-        self._flusher = flusher
+        self.flusher = flusher
         self._counters = counters
         # What the one frame takes that was let through although it is larger than the limit.
         self._oversize = 0
         self._held_bytes = 0
-        self._scheduled = False
         self._closed = False
         self._rooms: list[asyncio.Future[None]] = []
 
@@ -170,6 +171,11 @@ class Device:
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def attach(self) -> None:
+        """From now on events are delivered, or held."""
+        self.attached = True
+        self._straighten()
 
     def deliver(self, conversation_key: str, change_seq: int, event: Event) -> None:
         """A numbered event of a conversation, from its sequencer."""
@@ -214,6 +220,7 @@ class Device:
         if self.held is None:
             self.held = {}
         held = self.held[conversation_key] = Held()
+        self._straighten()
         return held
 
     def holds(self, conversation_key: str, held: Held) -> bool:
@@ -228,6 +235,7 @@ class Device:
                 self._held_bytes -= held.bytes
             if not self.held:
                 self.held = None
+            self._straighten()
 
     def next_held(self, held: Held) -> tuple[int, Event] | None:
         """Takes the first event that waits there."""
@@ -248,11 +256,10 @@ class Device:
             if self.parked:
                 self.hurry()
         self.queued += size
+        if not self.pending:
+            self.flusher.add(self)
         self.pending.append(frame)
         self._counters.deliveries += 1
-        if not self._scheduled:
-            self._scheduled = True
-            self._flusher.add(self)
 
     def push_now(self, event: Event) -> None:
         """`push` for what somebody waits for, such as an answer: it takes no turn."""
@@ -265,7 +272,7 @@ class Device:
             self.urgent = True
             if self.parked:
                 self.parked = 0
-                self._flusher.add(self)
+                self.flusher.add(self)
 
     def push_if_room(self, event: Event) -> None:
         """Queues what may be lost (typing, presence), while the queue is not half full."""
@@ -276,7 +283,7 @@ class Device:
 
     def flush(self) -> None:
         pending = self.pending
-        self._scheduled = self.urgent = False
+        self.urgent = False
         self.parked = 0
         if pending:
             data = pending[0] if len(pending) == 1 else b"".join(pending)
@@ -328,19 +335,23 @@ class Device:
         }
         self.pending.append(Event.of("disconnect", data).frame)
         self.flush()
-        self._limit = self.most_paced = -1  # nothing is queued behind a close
+        self._limit = self.most_paced = self.straight = -1  # nothing is queued behind a close
         self.transport.close(int(code), reason)
 
     def ended(self) -> None:
         """The connection is gone: whoever waits for room goes on, and finds it closed."""
         self._closed = True
-        self._limit = self.most_paced = -1
+        self._limit = self.most_paced = self.straight = -1
         self.parked = 0
         self.pending.clear()
         self.held = None
         if self.ready is not None and not self.ready.done():
             self.ready.set_result(None)  # whoever waits for the welcome goes on, and finds it over
         self.drained()
+
+    def _straighten(self) -> None:
+        plain = self.attached and self.held is None and not self._deflate
+        self.straight = self.most_paced if plain else -1
 
     def _hold(self, held: Held, change_seq: int, event: Event) -> None:
         if held.overflown:
@@ -373,27 +384,3 @@ class Device:
         waiting = self.queued + size
         self.close(CloseCode.TOO_SLOW, f"{waiting} bytes were waiting; at most {self._limit} may")
         return False
-
-
-def fan_out(devices: Iterable[Device], conversation_key: str, change_seq: int, event: Event) -> int:
-    """`deliver` to each of them; the common case is written out, since it is what a delivery
-    costs. Returns the deliveries that were not counted by `push`."""
-    frame = event.frame
-    size = len(frame)
-    count = 0
-    added: list[Device] = []
-    for device in devices:
-        if device.held is None and device.attached and not device._deflate:
-            queued = device.queued + size
-            if queued <= device.most_paced:
-                device.queued = queued
-                device.pending.append(frame)
-                count += 1
-                if not device._scheduled:
-                    device._scheduled = True
-                    added.append(device)
-                continue
-        device.deliver(conversation_key, change_seq, event)
-    if added:
-        added[0]._flusher.add_all(added)
-    return count

@@ -88,7 +88,7 @@ class Replay:
                 self._report[key] = {"from": place, "to": place, "count": 0, "reset": False}
             else:
                 spans.append(Span(key, place, sequencer.mark, device.hold(key)))
-        device.attached = True
+        device.attach()
         return spans
 
     async def run(self) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 from actors.counters import Counters
-from actors.device import Device, fan_out
+from actors.device import Device
+from actors.fan_out import fan_out
 from anmei.commands import Change
 from anmei.event import Event
 from anmei.ids import id_of

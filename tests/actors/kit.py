@@ -90,7 +90,8 @@ def make_device(
         flusher=flusher or Flusher(asyncio.get_running_loop(), counters),
         counters=counters,
     )
-    device.attached = attached
+    if attached:
+        device.attach()
     return device, wire
 
 

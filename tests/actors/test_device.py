@@ -3,7 +3,6 @@
 import asyncio
 
 from actors.counters import Counters
-from actors.held import Held
 from anmei.close_codes import CloseCode
 from anmei.event import Event
 from tests.actors.kit import make_device, tick
@@ -73,18 +72,17 @@ async def test_a_numbered_event_before_the_device_is_attached_is_left_to_the_rep
 
 async def test_a_conversation_under_replay_is_held_and_others_are_not():
     device, wire = make_device()
-    device.held = {"default/room": Held()}
+    held = device.hold("default/room")
     device.deliver("default/room", 1, frame())
     device.deliver("default/other", 1, frame(type="other"))
     await tick(2)
     assert [one["type"] for one in wire.frames()] == ["other"]
-    assert len(device.held["default/room"].events) == 1
+    assert len(held.events) == 1
 
 
 async def test_what_is_held_is_bounded_and_let_go_when_it_is_too_much():
     device, _ = make_device(limit=16_384)
-    held = Held()
-    device.held = {"default/room": held}
+    held = device.hold("default/room")
     for _ in range(400):
         device.deliver("default/room", 1, frame())
     assert held.overflown

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 
 from actors.counters import Counters
-from actors.device import Device, fan_out
+from actors.device import Device
+from actors.fan_out import fan_out
 from actors.flusher import BURST, Flusher
 from anmei.close_codes import CloseCode
 from anmei.event import Event
