@@ -160,15 +160,16 @@ class Archive:
 
     async def _write(self, jobs: list[tuple[Command, Done]], listener: Listener) -> None:
         writing = asyncio.wrap_future(self._store.write([job[0] for job in jobs]))
-        try:
-            # Shielded: what is with the store goes on, and may still be committed.
-            outcomes = await asyncio.wait_for(asyncio.shield(writing), self._patience)
-        except StoreUnavailable as error:
-            await self._failed(jobs, str(error), listener)
-            return
-        except TimeoutError:
+        await asyncio.wait((writing,), timeout=self._patience)
+        if not writing.done():
+            # What is with the store goes on, and may still be committed.
             writing.add_done_callback(_look_at)
             await self._failed(jobs, f"no answer for {self._patience:g} s", listener)
+            return
+        try:
+            outcomes = writing.result()
+        except StoreUnavailable as error:
+            await self._failed(jobs, str(error), listener)
             return
         except AnmeiError as error:
             # The batch was refused as a whole. Everybody in it is told, and the next one is tried.

@@ -58,7 +58,8 @@ class Flusher:
         self._loop = loop
         self._counters = counters
         self._waiting: list[Flushable] = []
-        self._parked: dict[int, list[Flushable]] = {}
+        #: Those who wait, by the slot until which they do, and the slot since which the first does.
+        self._parked: dict[int, tuple[int, list[Flushable]]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._per_second = SLOTS / delay if delay else 1.0
         # In slots. With an interval of 0 every turn has come.
@@ -81,7 +82,7 @@ class Flusher:
         waiting, self._waiting = self._waiting, []
         slot = self._slot()
         interval, least, latest = self._interval, slot - self._slack, slot + SLOTS
-        kept = until = 0
+        until = 0
         others: list[Flushable] = []
         for device in waiting:
             turn = device.turn
@@ -90,34 +91,35 @@ class Flusher:
                     if turn > latest:
                         turn = latest
                     if turn != until:  # seldom: whoever was sent to together waits together
-                        others, until = self._those_until(turn), turn
+                        others, until = self._those_until(turn, slot), turn
                     device.parked = turn
                     others.append(device)
-                    kept += 1
                     continue
                 turn = slot
             elif turn < least:
                 turn = least
             device.turn = turn + interval
-            try:
-                device.flush()
-            except Exception:
-                # A flush does not raise; if one does, it must not cost the others theirs.
-                log.exception("a flush failed")
-                self._counters.crashes += 1
-        self._counters.flushes += len(waiting) - kept
+            self._send(device)
+
+    def _send(self, device: Flushable) -> None:
+        self._counters.flushes += 1
+        try:
+            device.flush()
+        except Exception:
+            # A flush does not raise; if one does, it must not cost the others theirs.
+            log.exception("a flush failed")
+            self._counters.crashes += 1
 
     def _slot(self) -> int:
         """The slot that it is now. The loop calls what is due a hair early."""
         return int(self._loop.time() * self._per_second + 0.01)
 
-    def _those_until(self, slot: int) -> list[Flushable]:
+    def _those_until(self, slot: int, now: int) -> list[Flushable]:
         """Those who are kept waiting until then."""
-        those = self._parked.get(slot)
-        if those is None:
-            those = self._parked[slot] = []
+        if slot not in self._parked:
+            self._parked[slot] = now, []
             self._set_timer()
-        return those
+        return self._parked[slot][1]
 
     def _set_timer(self) -> None:
         """For the first slot that somebody waits for."""
@@ -131,15 +133,17 @@ class Flusher:
     def _on_timer(self) -> None:
         self._timer = None
         slot = self._slot()
+        # The next turn is counted from now, however late it is: else it would come too soon.
+        next_turn = slot + self._interval
         for number in sorted(number for number in self._parked if number <= slot):
-            for device in self._parked.pop(number):
+            since, devices = self._parked.pop(number)
+            # Where nothing has joined what waited long, nobody gains by waiting: for a while it
+            # does not.
+            alone = next_turn - self._slack if number - since > SLOTS // 2 else next_turn
+            for device in devices:
                 # One that was flushed meanwhile may wait for a later slot, or for none.
                 if device.parked == number:
-                    if len(device.pending) > 1:
-                        device.urgent = True
-                    else:
-                        device.turn = 0  # nothing has joined it: for a while it is not kept waiting
-                    self._waiting.append(device)
+                    device.turn = next_turn if len(device.pending) > 1 else alone
+                    self._send(device)
         if self._parked:
             self._set_timer()
-        self._flush()

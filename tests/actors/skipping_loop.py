@@ -29,6 +29,10 @@ class SkippingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._skipping.now
 
+    def late(self, seconds: float) -> None:
+        """The loop is busy with something else for so long."""
+        self._skipping.now += seconds
+
     def call_at(self, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
         self.timers += 1
         return super().call_at(*args, **kwargs)

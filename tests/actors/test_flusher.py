@@ -117,6 +117,22 @@ async def test_a_busy_device_gets_everything_in_order_in_fewer_sends_and_soon():
 
 
 @in_no_time
+async def test_a_turn_that_comes_late_is_not_made_up_for():
+    """A loop that is late is busy: it must not send the more for it."""
+    device, wire = make(paced(rate=20, delay=0.05))
+    await keep_busy(device)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SkippingLoop)
+    began, before = loop.time(), wire.sends
+    for number in range(300):
+        device.push(numbered(number))
+        await asyncio.sleep(0.01)
+        if number % 5 == 4:
+            loop.late(0.04)
+    assert wire.sends - before < (loop.time() - began) * 20 * 0.9
+
+
+@in_no_time
 async def test_a_sender_that_waits_for_each_delivery_is_not_slowed_to_the_pace():
     """Where waiting brings nothing that could leave together, it is left be for a while."""
     device, wire = make(paced())
@@ -270,7 +286,7 @@ async def test_a_device_that_ends_while_something_waits_is_forgotten():
     device, wire = make(paced(counters, 25, 0.01))
     sent = await keep_busy(device)
     device.ended()
-    other, other_wire = make(device._flusher)
+    other, other_wire = make(device.flusher)
     others = await keep_busy(other)
     await asyncio.sleep(0.02)
     assert len(numbers(wire)) == sent - 1
