@@ -239,7 +239,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "together, except with answers to its own frames. 0: nothing waits.",
             ge=0,
         ),
-    ] = 25
+    ] = 15
     write_delay: Annotated[
         int,
         about(
@@ -249,7 +249,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=1_000,
         ),
-    ] = 25
+    ] = 50
 
     # The process
     gc_threshold: Annotated[
