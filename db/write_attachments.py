@@ -103,14 +103,16 @@ def create(batch: Batch, command: CreateUpload) -> Outcome:
 def take(batch: Batch, command: TakeUpload) -> Outcome:
     rows = fetch(
         batch.database,
-        f"SELECT {UPLOAD_COLUMNS}, lease_until FROM attachments"
+        f"SELECT {UPLOAD_COLUMNS}, lease, lease_until FROM attachments"
         " WHERE id = %s AND owner_key = %s AND state <> 'removed'",
         (command.attachment_id, command.owner_key),
     )
     if not rows:
         raise not_found("file")
-    found, held = as_upload(rows[0][:-1]), rows[0][-1]
-    if held >= command.now:
+    *row, lease, held = rows[0]
+    found = as_upload(tuple(row))
+    # Its own lease is that of this very attempt, whose answer was lost.
+    if held >= command.now and lease != command.lease:
         raise AnmeiError(
             ErrorCode.LOCKED,
             "another request writes to this upload: try again in a moment",
@@ -162,6 +164,12 @@ def finish(batch: Batch, command: FinishUpload) -> Outcome:
             command.lease,
         ),
     )
+    if batch.again and fetch(
+        batch.database,
+        "SELECT 1 FROM attachments WHERE id = %s AND state = 'ready' AND sha256 = %s",
+        (command.attachment_id, command.sha256),
+    ):
+        return Outcome(reply={})
     return _held(done)
 
 
@@ -191,6 +199,13 @@ def remove(batch: Batch, command: RemoveFile) -> Outcome:
         "SELECT pk FROM attachments WHERE id = %s AND owner_key = %s AND state <> 'removed'",
         (command.attachment_id, command.owner_key),
     )
+    if batch.again and fetch(
+        batch.database,
+        "SELECT 1 FROM attachments"
+        " WHERE id = %s AND owner_key = %s AND state = 'removed' AND expires_at = %s",
+        (command.attachment_id, command.owner_key, command.now),
+    ):
+        return Outcome(reply={})
     if not rows:
         raise not_found("file")
     if not _remove(batch.database, [rows[0][0]], command.now):

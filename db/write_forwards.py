@@ -14,7 +14,10 @@ def forward(batch: Batch, command: ForwardMessage) -> Outcome:
     target = find(batch, command)
     if target.message["message_type"] == "system" and command.as_member:
         raise AnmeiError(ErrorCode.FORBIDDEN, "only a service sends `system` messages on")
-    if target.recalled and not _all_sent(batch, command):
+    # Looked up where it matters: once recalled it is not sent anew, and a batch that is repeated
+    # writes down nothing twice.
+    done = (target.recalled or batch.again) and _all_sent(batch, command)
+    if not done:
         target.refuse_recalled()
     sends = [
         _copy(target, command, key, message_id)
@@ -25,7 +28,7 @@ def forward(batch: Batch, command: ForwardMessage) -> Outcome:
         if outcome.error is not None:
             return Outcome(error=outcome.error)
     replies = [outcome.reply or {} for outcome in outcomes]
-    if not all(reply["duplicate"] for reply in replies):
+    if not done and not all(reply["duplicate"] for reply in replies):
         write_audit.note(batch, command, "forward", target.place, None)
     return Outcome(
         reply={
