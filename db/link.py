@@ -25,6 +25,10 @@ _as_peewee_error: Any = vars(peewee)["__exception_wrapper__"]
 #: SQLite takes at most 32,766 values in one statement.
 MAX_VALUES = 30_000
 
+#: Longer texts of statements are made anew each time: thousands of them would take megabytes, and
+#: what they ask for takes longer than making them.
+_SHORT = 4_096
+
 #: Rows of one statement where there may be tens of thousands of them.
 MAX_ROWS = 1_000
 
@@ -188,14 +192,23 @@ def marks(count: int) -> str:
     return ",".join(["%s"] * count)
 
 
-@lru_cache(maxsize=4096)
 def placeholders(count: int, width: int) -> str:
     """`(%s,%s),(%s,%s),…`: `count` rows of `width` values."""
+    short = count * (3 * width + 2) <= _SHORT
+    return _placeholders(count, width) if short else _placeholders.__wrapped__(count, width)
+
+
+@lru_cache(maxsize=4096)
+def _placeholders(count: int, width: int) -> str:
     return ",".join([f"({marks(width)})"] * count)
 
 
-@lru_cache(maxsize=4096)
 def _with_question_marks(sql: str) -> str:
+    return _question_marks(sql) if len(sql) <= _SHORT else sql.replace("%s", "?")
+
+
+@lru_cache(maxsize=4096)
+def _question_marks(sql: str) -> str:
     return sql.replace("%s", "?")
 
 
