@@ -40,8 +40,8 @@ class ImportedReaction(msgspec.Struct):
 class BeginImport(msgspec.Struct):
     """Make room for a conversation. Reply: `{"state": "new" | "resumed" | "complete"}`.
 
-    `complete` where this very conversation is there already; another one that has its id, or a
-    direct one of the same two people, is a `conflict`.
+    `complete` where this very conversation is there already; another one that has its id is a
+    `conflict`.
     """
 
     key: str
@@ -77,7 +77,8 @@ class ImportMessages(msgspec.Struct):
 class EndImport(msgspec.Struct):
     """Everything is there: the conversation becomes one. Reply: `{}`. Doing it again does nothing.
 
-    Raises `conflict` where not as many rows are there as the file counts.
+    Not as many rows as the file counts, or another direct one of the same two people, is a
+    `conflict`.
     """
 
     key: str

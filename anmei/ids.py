@@ -8,8 +8,6 @@ import os
 import re
 import time
 
-MAX_ID_LENGTH = 128
-
 # The end is `$(?!\n)` since `$` alone also matches before a final line break in Python; written so,
 # the patterns mean the same to Python and to the readers of JSON Schema.
 

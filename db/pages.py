@@ -13,14 +13,18 @@ MAX_PAGE_BYTES = 262_144
 _TEXTS = ("content", "extra_metadata", "body", "link_preview")
 
 
+def byte_length(database: Database, text: str) -> str:
+    """What a text takes in UTF-8, as an expression of the query it stands in."""
+    return f"octet_length({text})" if is_postgres(database) else f"length(CAST({text} AS BLOB))"
+
+
 def text_bytes(database: Database, table: str = "messages") -> str:
-    """What the texts of a message take, as an expression of the query it stands in."""
-    size = "octet_length({})" if is_postgres(database) else "length(CAST({} AS BLOB))"
-    return " + ".join(size.format(f"coalesce({table}.{text}, '')") for text in _TEXTS)
+    """The same of all texts of a message."""
+    return " + ".join(byte_length(database, f"coalesce({table}.{text}, '')") for text in _TEXTS)
 
 
 def fitting(sizes: Iterable[int]) -> int:
-    """How many messages whose texts take so much fit on a page: one at least, if there are any."""
+    """How many rows whose texts take so much fit on a page: one at least, if there are any."""
     room, count = MAX_PAGE_BYTES, 0
     for size in sizes:
         room -= size

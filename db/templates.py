@@ -11,7 +11,7 @@ from anmei.ids import id_of, make_key, tenant_of
 from anmei.templates import Template, placeholders
 from db.cursors import from_cursor, to_cursor
 from db.link import Row, execute, fetch, fetch_many
-from db.pages import MAX_PAGE_BYTES
+from db.pages import byte_length, fitting
 from db.snapshot import snapshot
 
 #: Of one tenant.
@@ -38,28 +38,22 @@ def templates(
     """A page of the tenant's templates by name, and the cursor of the next page: at most `limit`,
     and fewer where they are long."""
     after = "" if cursor is None else str(from_cursor(cursor, tuple[str])[0])
+    size = byte_length(database, "texts")
     with snapshot(database):
-        sizes = fetch(
+        found = fetch(
             database,
             # `0` follows `/`, which ends the tenant in a key.
-            "SELECT key, length(texts) FROM templates WHERE key > %s AND key < %s"
-            " ORDER BY key LIMIT %s",
+            f"SELECT key, {size} FROM templates WHERE key > %s AND key < %s ORDER BY key LIMIT %s",
             (make_key(tenant, after), f"{tenant}0", limit + 1),
         )
-        keys: list[str] = []
-        room = MAX_PAGE_BYTES
-        for key, size in sizes[:limit]:
-            room -= size
-            if keys and room < 0:
-                break
-            keys.append(key)
+        keys = [key for key, _ in found[: fitting(size for _, size in found[:limit])]]
         rows = fetch_many(
             database,
             f"SELECT {_COLUMNS} FROM templates WHERE key IN ({{values}}) ORDER BY key",
             keys,
         )
     page = [_shown(row) for row in rows]
-    return page, to_cursor(page[-1]["name"]) if len(sizes) > len(keys) else None
+    return page, to_cursor(page[-1]["name"]) if len(found) > len(keys) else None
 
 
 def save_template(
