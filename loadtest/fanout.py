@@ -27,6 +27,8 @@ NAP_SECONDS = 0.001
 #: Without a single delivery; a slow server may take as long as it needs.
 PATIENCE_SECONDS = 10
 LONGEST_SECONDS = 240
+#: Behind the last delivery, for what comes twice.
+REST_SECONDS = 0.1
 
 COLUMNS = {
     "server": "server",
@@ -179,8 +181,7 @@ def _publish(
             break
     else:
         arrived(messages * count)
-    # Whatever comes twice comes now.
-    swarm.rest(0.1, tally.feed)
+    swarm.rest(REST_SECONDS, tally.feed)
     return last - began
 
 

@@ -13,9 +13,9 @@ from tests.support.process import ROOT
 from tests.support.script import Refusals, live_at_once, never_there, scripted
 
 
-async def use(anmei: Any) -> tuple[Any, str]:
+async def use(anmei: Any, env: dict[str, str] | None = None) -> tuple[Any, str]:
     """A server with a conversation `team` of alice and bob, and alice's token."""
-    server = await asyncio.to_thread(anmei)
+    server = await asyncio.to_thread(anmei, env)
     token = server.token("alice", name="Alice")
     body = {"kind": "group", "id": "team", "participant_ids": ["bob"]}
     made = await Http(server.url, token).request("POST", "/api/v1/conversations", body)
@@ -34,7 +34,7 @@ async def run_client(code: str, *arguments: str) -> asyncio.subprocess.Process:
     )
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 @pytest.mark.parametrize("page", [README, PROTOCOL], ids=["README", "protocol"])
 async def test_the_python_client_of_a_page_sends_and_reads(anmei, connect, page):
     server, token = await use(anmei)
@@ -44,7 +44,7 @@ async def test_the_python_client_of_a_page_sends_and_reads(anmei, connect, page)
     )
     try:
         assert process.stdout is not None
-        message = await bob.expect("new_message", content="Hello 你好", timeout=20)
+        message = await bob.expect("new_message", content="Hello 你好")
         assert message["sender_name"] == "Alice"
         assert (await process.stdout.readline()).decode() == "Alice: Hello 你好\n"
         await bob.send_message("team", "and you?")
@@ -55,7 +55,7 @@ async def test_the_python_client_of_a_page_sends_and_reads(anmei, connect, page)
         await process.wait()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_python_client_of_the_protocol_comes_back_and_misses_nothing(anmei, connect):
     server, token = await use(anmei)
     process = await run_client(
@@ -75,7 +75,7 @@ async def test_the_python_client_of_the_protocol_comes_back_and_misses_nothing(a
         await process.wait()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_python_client_of_the_protocol_sends_again_what_was_refused_for_now():
     async with scripted(Refusals()) as server:
         process = await run_client(blocks("python", PROTOCOL)[-1], server.url, "t", "team", "Hello")
@@ -91,7 +91,7 @@ async def test_the_python_client_of_the_protocol_sends_again_what_was_refused_fo
     assert server.connections == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_python_client_of_a_page_tells_what_is_refused_for_good():
     for page in (README, PROTOCOL):
         async with scripted(never_there) as server:
@@ -109,7 +109,7 @@ async def test_the_python_client_of_a_page_tells_what_is_refused_for_good():
         assert len(server.of("send_message")) == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_python_client_of_the_protocol_ends_with_the_reason_when_it_is_sent_away():
     async with scripted(never_there, welcome=False) as server:
         process = await run_client(blocks("python", PROTOCOL)[-1], server.url, "t", "team", "Hello")
@@ -119,7 +119,7 @@ async def test_the_python_client_of_the_protocol_ends_with_the_reason_when_it_is
     assert server.connections == 1
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_python_client_of_the_protocol_goes_back_with_a_restored_backup_alone():
     async with scripted(live_at_once, tops=(1, 3, 2)) as server:
         process = await run_client(blocks("python", PROTOCOL)[-1], server.url, "t", "team", "Hello")
@@ -131,7 +131,7 @@ async def test_the_python_client_of_the_protocol_goes_back_with_a_restored_backu
     assert [frame["data"]["positions"]["team"] for frame in syncs] == [1, 3, 2]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_curls_of_the_readme_work_and_work_again(anmei):
     """Each block as it stands, but for the address and the place of Python."""
     server = await asyncio.to_thread(anmei)
@@ -163,7 +163,7 @@ async def test_the_curls_of_the_readme_work_and_work_again(anmei):
         assert again[0] == "200"
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_what_the_protocol_page_says_of_the_edges_is_so(anmei, connect):
     server, token = await use(anmei)
     alice = await connect(server, "alice", token=token)
@@ -207,7 +207,7 @@ def fields(value: dict[str, Any]) -> Any:
     return shape(value)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(anmei, connect):
     server, token = await use(anmei)
     alice = await connect(server, "alice", token=token, device_id="laptop")
@@ -240,6 +240,7 @@ async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(a
     await alice.expect("inbox_read")
     await alice.expect("unread_update")
     await alice.expect("unread_totals")
+    await alice.expect("message_status_update", last_read_seq=sent["seq"])
     await bob.expect("system_notification")
     await bob.expect("user_status_update", status="busy")
     await admin.request("POST", "/api/v1/websocket/users/disconnect", {"user_id": "alice"})
@@ -255,27 +256,35 @@ async def test_the_events_of_a_real_server_have_the_fields_that_the_page_shows(a
     assert set(EVENTS) - set(seen) == {*NOT_SENT_YET, "token_expiring"}
 
 
-@pytest.mark.gen_test(timeout=60)
-async def test_who_leaves_is_offline_at_once_and_whose_link_breaks_after_the_grace(anmei, connect):
-    """P7, as the chapter on presence has it."""
-    server, token = await use(anmei)
+@pytest.mark.gen_test(timeout=110)
+async def test_who_leaves_is_offline_at_once_and_whoever_comes_back_was_never_away(anmei, connect):
+    """P7, as the chapter on presence has it, with a grace that nobody would wait for here."""
+    server, token = await use(anmei, {"ANMEI_PRESENCE_GRACE": "300000"})
     bob = await connect(server, "bob")
     alice = await connect(server, "alice", token=token)
     await bob.expect("user_status_update", user_id="alice", status="online")
     await alice.close()
-    await bob.expect("user_status_update", user_id="alice", status="offline", timeout=2)
+    await bob.expect("user_status_update", user_id="alice", status="offline")
     alice = await connect(server, "alice", token=token)
     await bob.expect("user_status_update", user_id="alice", status="online")
     await alice.abort()
-    again = await connect(server, "alice", token=token)
+    await connect(server, "alice", token=token)
     await bob.expect_nothing("user_status_update", user_id="alice")
-    await again.close(1001)  # as a browser does for a tab that is closed
+
+
+@pytest.mark.gen_test(timeout=110)
+async def test_whose_tab_is_closed_is_offline_after_the_grace(anmei, connect):
+    server, token = await use(anmei)
+    bob = await connect(server, "bob")
+    alice = await connect(server, "alice", token=token)
+    await bob.expect("user_status_update", user_id="alice", status="online")
     began = asyncio.get_running_loop().time()
-    await bob.expect("user_status_update", user_id="alice", status="offline", timeout=10)
+    await alice.close(1001)  # as a browser does for a tab that is closed
+    await bob.expect("user_status_update", user_id="alice", status="offline")
     assert asyncio.get_running_loop().time() - began > 3
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_a_server_that_is_stopped_says_when_to_come_back(anmei, connect):
     """P9, as the table of close codes has it."""
     server, token = await use(anmei)

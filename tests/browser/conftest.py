@@ -57,7 +57,7 @@ def browser(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
     playwright = browser_thread.submit(sync_playwright().start).result()
     try:
         chromium = browser_thread.submit(
-            playwright.chromium.launch, executable_path=program
+            playwright.chromium.launch, executable_path=program, timeout=3 * PATIENCE
         ).result()
         yield chromium
         browser_thread.submit(chromium.close).result()

@@ -8,8 +8,8 @@ from urllib.request import Request, urlopen
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-BACK_MS = 30_000
-
+#: How long a tab may take to come back: it waits up to half a minute before its next try.
+BACK_MS = 60_000
 
 # What a browser itself writes about a server that is not there; pages cannot keep it from that.
 EXPECTED_LINES = re.compile(r"ERR_CONNECTION_REFUSED|WebSocket connection to|ERR_EMPTY_RESPONSE")
@@ -44,10 +44,18 @@ class Tab:
         return self
 
     def scroll_up_until(self, count: int) -> None:
-        """Scrolls up, again where the page was just moving by itself, until so many are there."""
+        """Scrolls up, again where the page was just moving by itself, until so many are there; and
+        no further, which would bring what comes before them."""
         texts = self.page.locator("#messages .text")
-        for _ in range(20):
-            self.page.locator("#scroller").evaluate("scroller => { scroller.scrollTop = 0; }")
+        for _ in range(60):
+            self.page.locator("#scroller").evaluate(
+                """(scroller, count) => {
+                    if (document.querySelectorAll('#messages .text').length < count) {
+                        scroller.scrollTop = 0;
+                    }
+                }""",
+                count,
+            )
             try:
                 expect(texts).to_have_count(count, timeout=500)
             except AssertionError:
@@ -123,5 +131,5 @@ def post(server: Any, user: str, path: str, body: dict[str, Any]) -> None:
     token = server.token(user, roles=["user", "admin"])
     headers = {"Authorization": f"Bearer {token}"}
     request = Request(f"{server.url}{path}", json.dumps(body).encode(), headers)
-    with urlopen(request, timeout=10) as answer:
+    with urlopen(request, timeout=30) as answer:
         assert answer.status in (200, 201)

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.browser.tab import OpenTab
+from tests.browser.tab import BACK_MS, OpenTab
 
 #: A picture as a camera makes it: red and green, with a note of where it was taken.
 DRAW = """
@@ -109,6 +109,7 @@ def test_an_upload_goes_on_when_the_server_is_back_and_can_be_cancelled(
     rows.filter(has_text="regret.bin").get_by_role("button").click()
     expect(rows).to_have_count(1)
     server.start()
+    ada.is_connected(BACK_MS)
     expect(ada.page.locator("#messages button.file")).to_have_text(re.compile("report.bin"))
     expect(rows).to_have_count(0)
     assert stored(server) == [b"r" * 100_000]

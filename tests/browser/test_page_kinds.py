@@ -35,14 +35,14 @@ def test_a_card_its_links_and_the_preview_of_a_page_are_shown_as_text(
     post(server, "root", room, {"content": "", "message_type": "system", "body": event})
     ada.sees("call.ended")
 
-    with opened(sqlite_url, timeout_ms=5_000) as store:
+    with opened(sqlite_url, timeout_ms=30_000) as store:
         message = SendMessage(
             **{"conversation_key": "default/lobby", "sender_key": "default/root"},
             **{"sender_name": "root", "message_id": "msg_1", "client_msg_id": "c1"},
             **{"content": f"see {URL}", "created_at": now_ms(), "as_member": False},
         )
         preview = SetPreview("default/lobby", "msg_1", URL, PREVIEW)
-        sent, _ = store.write([message, preview]).result(10)
+        sent, _ = store.write([message, preview]).result(60)
         assert sent.error is None
     ada.page.reload()
     ada.sees(f"see {URL}")

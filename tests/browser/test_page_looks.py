@@ -176,7 +176,7 @@ def test_every_text_stands_out_from_its_ground_by_4_5_to_1(
     expect(ada.page.locator(".notice").last).to_contain_text("urgent")
     assert ada.page.evaluate(FAINT) == []
     server.kill9()
-    expect(ada.page.locator("#banner")).to_be_visible(timeout=20_000)
+    expect(ada.page.locator("#banner")).to_be_visible()
     ada.say("waits")
     assert ada.page.evaluate(FAINT) == []
 

@@ -1,6 +1,5 @@
 """Whatever goes wrong is answered, in one shape, and tells a stranger nothing."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.handlers.api_routes import check_error
 from tests.support.http import Http
 from tests.support.process import AnmeiProcess
+from tests.support.raw_socket import RawSocket
 
 
 @pytest.fixture
@@ -16,13 +16,12 @@ def server(anmei: Callable[..., AnmeiProcess]) -> AnmeiProcess:
 
 
 async def exchange(server: AnmeiProcess, request: bytes) -> bytes:
-    """What comes back for these bytes until the server hangs up."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(request)
-    async with asyncio.timeout(20):
-        answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
+    """What comes back for these bytes until the server hangs up; nothing where it did so before it
+    had read all of them, and its answer was lost with the connection."""
+    raw = await RawSocket.dial(server.port)
+    await raw.send_bytes(request)
+    answer = await raw.read_end(timeout=30)
+    await raw.close()
     return answer
 
 

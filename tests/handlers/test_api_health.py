@@ -33,7 +33,7 @@ async def test_a_server_that_runs_is_alive_and_ready(nobody) -> None:
 
 
 async def test_without_its_database_it_lives_is_not_ready_and_recovers(anmei, own_postgres) -> None:
-    server = anmei({"DATABASE_URL": own_postgres.create_database(), "ANMEI_DB_TIMEOUT": "1000"})
+    server = anmei({"DATABASE_URL": own_postgres.create_database()})
     server.expects_log("the store|database")
     alice = Http(server.url, server.token("alice"))
     path = "/api/v1/conversations"
@@ -140,8 +140,9 @@ async def test_signing_in_by_name_is_bounded_and_off_in_production(anmei) -> Non
     client = Http(server.url)
     statuses = [(await client.post("/demo/sign-in", {"name": "x"})).status for _ in range(4)]
     assert statuses == [201, 201, 201, 503]
+    # A hundred at once and ten a second: a slow machine takes less than twenty seconds for these.
     answers = await asyncio.gather(
-        *(client.post("/demo/sign-in", {"name": "x"}) for _ in range(130))
+        *(client.post("/demo/sign-in", {"name": "x"}) for _ in range(300))
     )
     limited = [answer for answer in answers if answer.status == 429]
     assert limited

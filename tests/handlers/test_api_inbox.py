@@ -223,6 +223,7 @@ async def test_a_device_that_was_away_ends_where_the_one_that_stayed_is(
         ("notification_removed", 12),
         ("inbox_read", 13),
     ]
+    await stayed.expect("inbox_read", change_seq=13)
     assert state(numbered(phone) + numbered(back)) == state(numbered(stayed))
     # Nothing is replayed of an inbox that is not named later on, since it is live.
     assert (await back.sync({}))["inbox"] is None

@@ -127,7 +127,7 @@ async def test_few_search_at_once_and_nobody_waits_for_all_of_another() -> None:
     with pytest.raises(AnmeiError) as caught:
         await queue.enter("a")
     assert caught.value.code is ErrorCode.OVERLOADED
-    await asyncio.wait_for(queue.enter("b"), 1)
+    await asyncio.wait_for(queue.enter("b"), 30)
     assert search.AT_ONCE == 2
     third = asyncio.ensure_future(queue.enter("c"))
     await asyncio.sleep(0)

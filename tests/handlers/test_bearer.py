@@ -120,12 +120,17 @@ def test_subprotocols_are_offered_in_order() -> None:
 # Attack 4
 
 
+#: Seconds of this process alone, beside which a busy machine does not count. Ours take some
+#: milliseconds; time that grows with the square of the length would be many times as much.
+LITTLE = 0.5
+
+
 @pytest.mark.parametrize("junk", [" " * 60_000, "," * 60_000, ", " * 30_000, "bearer" * 10_000])
 def test_a_long_subprotocol_header_costs_little(junk: str) -> None:
     asked = request("/", ("Sec-WebSocket-Protocol", f"a{junk}b"))
     began = time.process_time()
     assert find_token(asked) is None
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < LITTLE
 
 
 # API keys
@@ -216,7 +221,7 @@ def test_redacting_takes_linear_time(piece: str) -> None:
     uri = piece * (64_000 // len(piece))
     began = time.process_time()
     redact(uri)
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < LITTLE
 
 
 # Attack 1

@@ -218,7 +218,7 @@ def raw_patch(server: AnmeiProcess, user: str, path: str, length: int | str, *mo
 
 
 async def until(ask: Callable[[], Awaitable[bool]], pause: float = 0.02) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(50):
         while not await ask():  # noqa: ASYNC110 - what is waited for happens in another program
             await asyncio.sleep(pause)
 

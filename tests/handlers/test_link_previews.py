@@ -27,7 +27,7 @@ async def test_a_link_to_an_inner_address_is_a_message_like_any_other(
         for link in links:
             sent = await alice.post("/api/v1/conversations/room/messages", {"content": link})
             assert (sent.status, sent.body["link_preview"]) == (201, None)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while True:
                 metrics = (await as_(None).get("/metrics")).body.decode()
                 if re.search(r"^anmei_previews_failed_total 3\.0$", metrics, re.MULTILINE):

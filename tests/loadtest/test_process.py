@@ -8,7 +8,9 @@ from loadtest.process import Cost, descendants
 
 
 def test_the_processes_that_one_has_started_are_found_with_theirs():
-    code = "import subprocess as s; p = s.Popen(['sleep', '9']); print(p.pid, flush=True); p.wait()"
+    code = (
+        "import subprocess as s; p = s.Popen(['sleep', '99']); print(p.pid, flush=True); p.wait()"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     try:

@@ -37,7 +37,7 @@ class Scripted:
             self.frames.append(frame)
             self._news.notify_all()
 
-    async def until(self, type: str, count: int, timeout: float = 15) -> list[Data]:
+    async def until(self, type: str, count: int, timeout: float = 60) -> list[Data]:
         """The first `count` frames of a type, as soon as so many have come."""
         async with asyncio.timeout(timeout), self._news:
             await self._news.wait_for(lambda: len(self.of(type)) >= count)
