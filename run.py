@@ -135,10 +135,11 @@ async def serve(
         heard = listener(settings, router, archive, supervisor, counters)
         reckoning = make_reckoning(settings, heard, router, bus)
         supervisor.start("archive", lambda: archive.run(reckoning))
-        undo.push_async_callback(archive.flush)
         router.listen()
         await bus.start()
         undo.push_async_callback(bus.stop)
+        # Before the bus ends: what is written last is told to the others, too.
+        undo.push_async_callback(archive.flush)
         await presence.start()
         undo.push_async_callback(presence.stop)
         heartbeat = Heartbeat(settings, loop)

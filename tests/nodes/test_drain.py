@@ -1,9 +1,13 @@
 """SIGTERM, while people talk."""
 
 import asyncio
+import contextlib
 
+import psycopg2
 import pytest
+import redis
 
+from tests.actors.redis_nodes import until_answer
 from tests.support.raw_socket import RawSocket
 
 TALKATIVE = {"ANMEI_LIMIT_FRAMES_PER_SECOND": "0", "ANMEI_DRAIN_TIMEOUT": "10000"}
@@ -83,3 +87,37 @@ async def test_a_client_that_never_reads_does_not_hold_up_a_stop(start, make_roo
     page = await back.request("history", {"conversation_id": room})
     assert len(page["messages"]) == 3
     await sloth.close()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_what_is_written_at_the_very_end_reaches_the_people_of_other_nodes(
+    postgres, postgres_url, redis_server, start, make_room, connect
+):
+    """P9, P5: a node takes its leave of the others when all that it took is committed and told."""
+    env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
+    leaving, other = await start({**env, "ANMEI_DRAIN_TIMEOUT": "6000"}), await start(env)
+    room = await make_room(leaving, "alice", "bob")
+    alice, bob = await connect(leaving, "alice"), await connect(other, "bob")
+    await alice.send_message(room, "first")
+    await bob.expect("new_message", content="first")
+    seen = redis.Redis.from_url(redis_server.url)
+
+    async def waits() -> bool:
+        return bool(postgres.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")[0][0])
+
+    async def nodes() -> int:
+        return len(seen.smembers("anmei:nodes"))
+
+    blocker = psycopg2.connect(postgres_url)
+    with contextlib.closing(seen), contextlib.closing(blocker), blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        sending = asyncio.create_task(alice.send_message(room, "last"))
+        await until_answer(waits, True)
+        ending = asyncio.create_task(asyncio.to_thread(leaving.terminate))
+        await alice.expect_close(4102)
+        # Nobody is sent to this node any more; what it took is still to be written.
+        await until_answer(nodes, 1)
+        blocker.rollback()
+        await bob.expect("new_message", content="last")
+        assert await ending == 0
+    await asyncio.gather(sending, return_exceptions=True)
