@@ -31,7 +31,7 @@ def key(id: str) -> str:
 
 
 def do(store: Store, *commands: Command) -> list[Outcome]:
-    return store.write(list(commands)).result(30)
+    return store.write(list(commands)).result(60)
 
 
 def reply(store: Store, command: Command) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def open_store() -> Iterator[Callable[..., Store]]:
     """Opens stores, and closes them behind the test."""
     opened = []
 
-    def open_one(url: str, *, readers: int = 2, timeout_ms: int = 5_000) -> Store:
+    def open_one(url: str, *, readers: int = 2, timeout_ms: int = 30_000) -> Store:
         store = Store(url, readers=readers, timeout_ms=timeout_ms)
         opened.append(store)
         store.open()

@@ -13,13 +13,13 @@ def index(store: Store, batch: int = 100) -> int:
     entered = 0
     horizon = None
     while True:
-        found = store.read(search_index.pending, horizon, batch).result(20)
+        found = store.read(search_index.pending, horizon, batch).result(60)
         horizon = found.horizon
         if not found.empty:
-            assert store.aside(search_index.write, found).result(20)
+            assert store.aside(search_index.write, found).result(60)
             entered += len(found.rows)
         if not found.more and horizon is None:
-            assert store.read(search_index.up_to_date).result(20)
+            assert store.read(search_index.up_to_date).result(60)
             return entered
 
 
@@ -34,7 +34,7 @@ def look(
     **more: Any,
 ) -> dict[str, Any]:
     wanted = queries.Wanted(terms=read_terms(q), **more)
-    return store.read(queries.search, key(user), wanted, cursor, limit, timeout_ms).result(20)
+    return store.read(queries.search, key(user), wanted, cursor, limit, timeout_ms).result(60)
 
 
 def contents(found: dict[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ def stored(store: Store) -> dict[str, int]:
     found: dict[str, int] = {}
     last = 0
     while True:
-        page = store.read(queries.history, None, key("room"), None, last, 5_000).result(30)
+        page = store.read(queries.history, None, key("room"), None, last, 5_000).result(60)
         assert page is not None
         for message in page["messages"]:
             assert message["client_msg_id"] not in found
@@ -74,7 +74,7 @@ def test_a_server_that_is_killed_has_lost_nothing_that_was_acknowledged(
     url = own_postgres.create_database()
     child = writer(url)
     own_postgres.kill9()
-    child.wait(30)
+    child.wait()
     child.close()
     own_postgres.start()
     judge(open_store(url), child.log)

@@ -36,7 +36,7 @@ def test_rows_of_the_first_tables_are_carried_over_and_back(
     assert migrate(url)
 
     store: Store = open_store(url)
-    view = store.read(queries.attach_view, key("ann"), "phone", 9).result(10)
+    view = store.read(queries.attach_view, key("ann"), "phone", 9).result(60)
     assert [place.joined_seq for place in view.places] == [8, 8]
     again = reply(store, create("new", "ann", "cid", kind="direct", idempotency_key="k"))
     assert (again["conversation"]["conversation_id"], again["created"]) == ("room1", False)

@@ -165,17 +165,17 @@ def judge(store: Store, batches: list[list[tuple[Any, ...]]], prefix: str) -> No
             else:
                 assert found[at] == expected[at]
     for name, room in model.rooms.items():
-        audience = store.read(queries.audience, name).result(10)
+        audience = store.read(queries.audience, name).result(60)
         assert audience is not None
         assert audience.members == room["members"]
         for user in room["members"]:
-            head = store.read(queries.conversation, user, name).result(10)
+            head = store.read(queries.conversation, user, name).result(60)
             assert head is not None
             marks = [head["last_delivered_seq"], head["last_read_seq"]]
             assert marks == room["marks"].get(user, [0, 0])
             assert head["unread"] == model.unread(room, user)
             assert head["participant_count"] == len(room["members"])
-        events = store.read(queries.changes, name, 0, 1_000).result(10).events
+        events = store.read(queries.changes, name, 0, 1_000).result(60).events
         sent = [event[0] for event in events if event[1] == "new_message"]
         assert sent == [message[0] for message in room["messages"]]
         assert max(event[0] for event in events) == room["last"]

@@ -27,7 +27,7 @@ def test_the_migrations_make_the_tables_that_the_models_describe(store: Store) -
         }
 
     assert len(MODELS) > 10
-    assert store.read(columns).result(20) == {
+    assert store.read(columns).result(60) == {
         (model._meta.table_name, field.column_name): field.null
         for model in MODELS
         for field in model._meta.sorted_fields

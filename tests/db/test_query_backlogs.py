@@ -26,11 +26,11 @@ def rooms(store: Store) -> Store:
 
 
 def many(store: Store, wanted: list[tuple[str, int]], limit: int) -> dict[str, queries.Backlog]:
-    return store.read(queries.changes_many, wanted, limit).result(10)
+    return store.read(queries.changes_many, wanted, limit).result(60)
 
 
 def one(store: Store, name: str, after: int, limit: int) -> queries.Backlog:
-    return store.read(queries.changes, name, after, limit).result(10)
+    return store.read(queries.changes, name, after, limit).result(60)
 
 
 def test_those_that_fit_are_the_same_as_one_by_one(rooms: Store) -> None:
@@ -70,32 +70,32 @@ def test_a_page_of_several_is_bounded_in_bytes_too(store: Store) -> None:
         names[1]: 1,
     }
     assert [backlog.whole for backlog in found.values()] == [True, False]
-    assert list(store.read(queries.newest_many, names).result(10)) == names
+    assert list(store.read(queries.newest_many, names).result(60)) == names
     more = [key(f"more{number}") for number in range(3)]
     for name in ("more0", "more1", "more2"):
         do(store, create(name, "ann"), send(name, "ann", "x" * 150_000))
-    assert list(store.read(queries.newest_many, more).result(10)) == more[:1]
+    assert list(store.read(queries.newest_many, more).result(60)) == more[:1]
 
 
 def test_the_newest_messages_of_many_are_the_same_as_one_by_one(rooms: Store) -> None:
     names = [*map(key, ROOMS), NOWHERE]
-    found = rooms.read(queries.newest_many, names).result(10)
-    assert found == {name: rooms.read(queries.newest, name, 1).result(10) for name in names}
+    found = rooms.read(queries.newest_many, names).result(60)
+    assert found == {name: rooms.read(queries.newest, name, 1).result(60) for name in names}
     begun, backlog = found[key("changed")]
     assert (begun, [event[:2] for event in backlog.events], backlog.head) == (
         3,
         [(4, "new_message"), (6, "conversation_updated")],
         6,
     )
-    assert rooms.read(queries.newest_many, []).result(10) == {}
+    assert rooms.read(queries.newest_many, []).result(60) == {}
 
 
 def test_how_far_behind_somebody_is_in_many_is_counted_no_further_than_asked(rooms: Store) -> None:
     wanted = [(key("room"), 3), (key("busy"), 1), (key("changed"), 4), (key("quiet"), 0)]
     wanted.append((NOWHERE, 0))
-    counted = rooms.read(queries.distances, wanted, 9).result(10)
+    counted = rooms.read(queries.distances, wanted, 9).result(60)
     assert list(counted.values()) == [2, 9, 1, 0, 0]
     assert counted == {
-        name: rooms.read(queries.distance, name, after, 9).result(10) for name, after in wanted
+        name: rooms.read(queries.distance, name, after, 9).result(60) for name, after in wanted
     }
-    assert rooms.read(queries.distances, [], 9).result(10) == {}
+    assert rooms.read(queries.distances, [], 9).result(60) == {}

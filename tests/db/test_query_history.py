@@ -16,7 +16,7 @@ def room(store: Store) -> str:
 
 
 def page(store: Store, before: int | None, after: int | None, limit: int) -> tuple[list[int], bool]:
-    found = store.read(queries.history, key("ann"), key("room"), before, after, limit).result(10)
+    found = store.read(queries.history, key("ann"), key("room"), before, after, limit).result(60)
     assert found is not None
     return [message["seq"] for message in found["messages"]], found["has_more"]
 
@@ -60,7 +60,7 @@ def test_what_an_app_adds_to_messages_counts_too(store: Store) -> None:
 def test_history_is_for_members(store: Store, room: str) -> None:
     def seen_by(user: str | None, where: str) -> bool:
         who = None if user is None else key(user)
-        return store.read(queries.history, who, key(where), None, None, 5).result(10) is not None
+        return store.read(queries.history, who, key(where), None, None, 5).result(60) is not None
 
     do(store, remove(room, "bob", "bob"))
     assert [seen_by("ann", room), seen_by(None, room)] == [True, True]
@@ -76,7 +76,7 @@ def numbers(backlog: queries.Backlog) -> list[tuple[int, str]]:
 
 def test_changes_merge_messages_and_the_conversations_own(store: Store, room: str) -> None:
     def found(after: int, limit: int = 100) -> list[tuple[int, str]]:
-        backlog = store.read(queries.changes, key(room), after, limit).result(10)
+        backlog = store.read(queries.changes, key(room), after, limit).result(60)
         assert backlog.head == 8
         return numbers(backlog)
 
@@ -87,8 +87,8 @@ def test_changes_merge_messages_and_the_conversations_own(store: Store, room: st
     assert found(0, 3) == [(2, message), (3, message), (4, message)]
     assert found(4, 1) == [(5, changed), (6, message)]
     assert found(8) == []
-    assert store.read(queries.changes, key("nowhere"), 0, 9).result(10) == ([], 0, True)
-    (_, _, data), _ = store.read(queries.changes, key(room), 4, 1).result(10).events
+    assert store.read(queries.changes, key("nowhere"), 0, 9).result(60) == ([], 0, True)
+    (_, _, data), _ = store.read(queries.changes, key(room), 4, 1).result(60).events
     assert data["conversation_id"] == room
     assert [who["user_id"] for who in data["conversation"]["participants"]] == ["ann", "bob", "cid"]
 
@@ -98,12 +98,12 @@ def test_changes_are_the_same_events_that_were_handed_out_live(store: Store) -> 
     outcomes = do(store, *[send("live", "ann", str(n)) for n in range(3)])
     outcomes += do(store, remove("live", "ann", "bob"))
     live = [(c.change_seq, c.type, c.data) for outcome in outcomes for c in outcome.changes]
-    assert store.read(queries.changes, key("live"), 1, 99).result(10) == (live, 5, True)
+    assert store.read(queries.changes, key("live"), 1, 99).result(60) == (live, 5, True)
 
 
 def test_the_newest_page_ascends_and_begins_above_a_number(store: Store, room: str) -> None:
     def found(limit: int) -> tuple[int, list[int]]:
-        begun, backlog = store.read(queries.newest, key(room), limit).result(10)
+        begun, backlog = store.read(queries.newest, key(room), limit).result(60)
         assert backlog.head == 8
         return begun, [number for number, _ in numbers(backlog)]
 
@@ -116,10 +116,10 @@ def test_the_newest_page_goes_by_seq_and_holds_what_changed_since(store: Store) 
     reply(store, create("room", "ann"))
     do(store, *[send("room", "ann", message_id=f"msg_{n}") for n in range(2, 8)])
     do(store, change.edit("msg_2", "ann", "old"), change.edit("msg_6", "ann", "new"))
-    begun, backlog = store.read(queries.newest, key("room"), 2).result(10)
+    begun, backlog = store.read(queries.newest, key("room"), 2).result(60)
     assert (begun, backlog.head) == (5, 9)
     assert numbers(backlog) == [(7, "new_message"), (9, "new_message")]
-    backlog = store.read(queries.changes, key("room"), 6, 9).result(10)
+    backlog = store.read(queries.changes, key("room"), 6, 9).result(60)
     assert [event[1:] for event in numbers(backlog)] == [
         ("new_message",),
         ("message_updated",),
@@ -132,9 +132,9 @@ def test_the_newest_page_of_a_conversation_without_messages_is_the_conversation(
     store: Store,
 ) -> None:
     reply(store, create("empty", "ann"))
-    begun, backlog = store.read(queries.newest, key("empty"), 9).result(10)
+    begun, backlog = store.read(queries.newest, key("empty"), 9).result(60)
     assert (begun, numbers(backlog), backlog.head) == (0, [(1, "conversation_updated")], 1)
-    assert store.read(queries.newest, key("nowhere"), 9).result(10) == (0, ([], 0, True))
+    assert store.read(queries.newest, key("nowhere"), 9).result(60) == (0, ([], 0, True))
 
 
 def test_pages_of_long_messages_end_early_and_say_so(store: Store) -> None:
@@ -143,21 +143,21 @@ def test_pages_of_long_messages_end_early_and_say_so(store: Store) -> None:
     do(store, send("long", "ann", "short"))
     after, pages = 1, []
     while True:
-        backlog = store.read(queries.changes, key("long"), after, 99).result(10)
+        backlog = store.read(queries.changes, key("long"), after, 99).result(60)
         pages.append([number for number, _ in numbers(backlog)])
         if backlog.whole:
             break
         after = pages[-1][-1]
     # 90 KB each, and a page ends with the message that passes 256 KiB.
     assert pages == [[2, 3, 4], [5, 6, 7]]
-    begun, backlog = store.read(queries.newest, key("long"), 99).result(10)
+    begun, backlog = store.read(queries.newest, key("long"), 99).result(60)
     assert (begun, [number for number, _ in numbers(backlog)]) == (4, [5, 6, 7])
-    assert not store.read(queries.hole, key("long"), 1).result(10)[0].whole
+    assert not store.read(queries.hole, key("long"), 1).result(60)[0].whole
 
 
 def test_how_far_behind_somebody_is_is_not_counted_to_the_end(store: Store, room: str) -> None:
     def found(after: int, most: int) -> int:
-        return store.read(queries.distance, key(room), after, most).result(10)
+        return store.read(queries.distance, key(room), after, most).result(60)
 
     assert [found(0, 99), found(3, 99), found(8, 99), found(0, 4), found(2**80, 4)] == [
         6,
@@ -166,20 +166,20 @@ def test_how_far_behind_somebody_is_is_not_counted_to_the_end(store: Store, room
         4,
         0,
     ]
-    assert store.read(queries.distance, key("nowhere"), 0, 9).result(10) == 0
+    assert store.read(queries.distance, key("nowhere"), 0, 9).result(60) == 0
 
 
 def test_what_moved_on_is_found_among_very_many(store: Store, room: str) -> None:
     reply(store, create("still", "ann"))
     known = [(key(f"gone{n}"), 0) for n in range(40_000)]
     known += [(key(room), 7), (key("still"), 1)]
-    assert store.read(queries.changed_since, known).result(30) == [(key(room), 8)]
-    assert store.read(queries.changed_since, []).result(10) == []
+    assert store.read(queries.changed_since, known).result(60) == [(key(room), 8)]
+    assert store.read(queries.changed_since, []).result(60) == []
 
 
 def test_an_audience_is_read_with_its_version(store: Store, room: str) -> None:
-    audience = store.read(queries.audience, key(room)).result(10)
+    audience = store.read(queries.audience, key(room)).result(60)
     assert audience is not None
     assert audience.version == 2
     assert audience.members == {key("ann"), key("bob"), key("cid")}
-    assert store.read(queries.audience, key("nowhere")).result(10) is None
+    assert store.read(queries.audience, key("nowhere")).result(60) is None

@@ -15,7 +15,7 @@ def test_participants_come_owner_first_then_as_they_joined(store: Store) -> None
     found: list[dict[str, Any]] = []
     cursor, pages = None, 0
     while pages == 0 or cursor is not None:
-        page = store.read(queries.participants, key("ann"), key("room"), cursor, 2).result(10)
+        page = store.read(queries.participants, key("ann"), key("room"), cursor, 2).result(60)
         assert page is not None
         found += page[0]
         cursor, pages = page[1], pages + 1
@@ -33,8 +33,8 @@ def test_participants_come_owner_first_then_as_they_joined(store: Store) -> None
 def test_participants_are_for_members_and_the_privileged(store: Store) -> None:
     reply(store, create("room", "ann"))
     for who, where in ((key("eve"), "room"), (key("ann"), "nowhere"), (None, "nowhere")):
-        assert store.read(queries.participants, who, key(where), None, 9).result(10) is None
-    page = store.read(queries.participants, None, key("room"), None, 9).result(10)
+        assert store.read(queries.participants, who, key(where), None, 9).result(60) is None
+    page = store.read(queries.participants, None, key("room"), None, 9).result(60)
     assert page is not None
     assert len(page[0]) == 1
 
@@ -42,6 +42,6 @@ def test_participants_are_for_members_and_the_privileged(store: Store) -> None:
 def test_a_cursor_of_another_list_is_refused(store: Store) -> None:
     for number in range(3):
         reply(store, create(f"room{number}", "ann"))
-    _, cursor = store.read(queries.heads, key("ann"), None, 1).result(10)
+    _, cursor = store.read(queries.heads, key("ann"), None, 1).result(60)
     with pytest.raises(AnmeiError):
-        store.read(queries.participants, key("ann"), key("room0"), cursor, 1).result(10)
+        store.read(queries.participants, key("ann"), key("room0"), cursor, 1).result(60)

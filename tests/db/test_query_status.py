@@ -20,7 +20,7 @@ def status(
     limit: int = 9,
 ) -> dict[str, Any] | None:
     who = None if asker is None else key(asker)
-    return store.read(queries.message_status, "acme", who, message_id, cursor, limit).result(10)
+    return store.read(queries.message_status, "acme", who, message_id, cursor, limit).result(60)
 
 
 def shown(store: Store, message_id: str) -> dict[str, tuple[Any, ...]]:
@@ -111,7 +111,7 @@ def test_only_the_sender_is_told_and_only_while_in_the_conversation(
     assert status(store, message, "bob") is None
     assert status(store, message, None) is not None
     assert status(store, "msg_absent") is None
-    elsewhere = store.read(queries.message_status, "other", None, message, None, 9).result(10)
+    elsewhere = store.read(queries.message_status, "other", None, message, None, 9).result(60)
     assert elsewhere is None
     mine = reply(store, send("room", "bob"))["message"]["id"]
     assert status(store, mine, "bob") is not None

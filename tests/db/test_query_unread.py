@@ -58,7 +58,7 @@ def written(store: Store, sql: str, values: tuple[Any, ...]) -> None:
     def work(database: Database) -> None:
         execute(database, sql, values)
 
-    store.read(work).result(10)
+    store.read(work).result(60)
 
 
 def recall(store: Store, ids: list[str], number: int) -> None:
@@ -148,19 +148,19 @@ def judge(store: Store, prefix: str, steps: list[tuple[Any, ...]]) -> None:
             if step[0] == "send" and outcome.reply is not None:
                 sent.append(outcome.reply["message"]["id"])
             if step[0] == "read" and outcome.reply is not None:
-                left = store.read(counted, key(step[2])).result(10)["conversations"]
+                left = store.read(counted, key(step[2])).result(60)["conversations"]
                 assert outcome.reply["unread"] == left.get(prefix + step[1], 0)
     for user in map(key, USERS):
-        expected = store.read(counted, user).result(10)
-        assert store.read(queries.unread, user).result(10) == expected
-        both, newest = store.read(queries.unread_and_newest, user, 3).result(10)
+        expected = store.read(counted, user).result(60)
+        assert store.read(queries.unread, user).result(60) == expected
+        both, newest = store.read(queries.unread_and_newest, user, 3).result(60)
         assert both == expected
         assert len(newest) == min(3, expected["total"])
-        heads, _ = store.read(queries.heads, user, None, 200).result(10)
+        heads, _ = store.read(queries.heads, user, None, 200).result(60)
         shown = {head["conversation_id"]: head["unread"] for head in heads if head["unread"]}
         assert shown == expected["conversations"]
         for room in shown:
-            count = store.read(queries.conversation_unread, user, key(room)).result(10)
+            count = store.read(queries.conversation_unread, user, key(room)).result(60)
             assert count == expected["conversations"][room]
 
 

@@ -30,7 +30,7 @@ def _said(store: Store) -> None:
 
 def test_what_was_said_is_in_no_column_of_any_table(store: Store) -> None:
     _said(store)
-    before = [store.read(holding, word).result(10) for word in WORDS]
+    before = [store.read(holding, word).result(60) for word in WORDS]
     assert before == [
         {("messages", "content")},
         {("messages", "content")},
@@ -39,7 +39,7 @@ def test_what_was_said_is_in_no_column_of_any_table(store: Store) -> None:
     ]
     reply(store, change.recall("msg_2", "ann"))
     for word in WORDS:
-        assert store.read(holding, word).result(10) == set()
+        assert store.read(holding, word).result(60) == set()
     seen = [
         store.read(queries.history, key("bob"), key("room"), None, None, 9),
         store.read(queries.heads, key("bob"), None, 9),
@@ -50,7 +50,7 @@ def test_what_was_said_is_in_no_column_of_any_table(store: Store) -> None:
         store.read(queries.audit, "acme", None, "msg_2", None, None, 9),
     ]
     for answer in seen:
-        assert not any(word in repr(answer.result(10)) for word in WORDS)
+        assert not any(word in repr(answer.result(60)) for word in WORDS)
 
 
 def test_what_was_said_is_not_in_the_file_either(
@@ -64,7 +64,7 @@ def test_what_was_said_is_not_in_the_file_either(
         assert not is_postgres(database)
         execute(database, "PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    store.read(checkpoint).result(10)
+    store.read(checkpoint).result(60)
     path = sqlite_path(sqlite_url)
     assert path is not None
     data = b"".join(each.read_bytes() for each in Path(path).parent.iterdir() if each.is_file())

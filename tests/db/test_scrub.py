@@ -38,7 +38,7 @@ def test_nothing_of_what_a_message_said_is_left(store: Store) -> None:
         )
         return kept + fetch(database, "SELECT emoji FROM reactions")
 
-    assert store.read(work).result(10) == [
+    assert store.read(work).result(60) == [
         ("", None, None, None, None, None, None, None),
         ("SECRET 2", '{"a":"SECRET"}', None, None, None, None, None, None),
     ]

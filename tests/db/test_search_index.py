@@ -12,7 +12,7 @@ from tests.db.search import contents, index, look
 
 def edit(store: Store, old: str, new: str) -> None:
     sql = "UPDATE messages SET content = %s WHERE content = %s"
-    store.aside(execute, sql, (new, old)).result(10)
+    store.aside(execute, sql, (new, old)).result(60)
 
 
 def test_what_is_sent_is_found_once_it_is_indexed_and_nothing_is_indexed_twice(
@@ -57,10 +57,10 @@ def test_a_recalled_message_leaves_no_word_in_the_index(store: Store) -> None:
     def rows(database: Database) -> int:
         return int(fetch(database, "SELECT count(*) FROM search_index")[0][0])
 
-    store.aside(recall).result(10)
-    assert store.read(rows).result(10) == 1
+    store.aside(recall).result(60)
+    assert store.read(rows).result(60) == 1
     index(store)
-    assert store.read(rows).result(10) == 1
+    assert store.read(rows).result(60) == 1
     assert contents(look(store, "ann", "secret")) == []
     assert contents(look(store, "ann", "another")) == ["another"]
 
@@ -68,10 +68,10 @@ def test_a_recalled_message_leaves_no_word_in_the_index(store: Store) -> None:
 def test_of_two_that_index_at_once_one_does_nothing(store: Store) -> None:
     reply(store, create("room", "ann"))
     do(store, send("room", "ann", "first words"))
-    slow = store.read(search_index.pending, None, 10).result(10)
+    slow = store.read(search_index.pending, None, 10).result(60)
     edit(store, "first words", "later words")
     assert index(store) == 1
-    assert store.aside(search_index.write, slow).result(10) is False
+    assert store.aside(search_index.write, slow).result(60) is False
     assert contents(look(store, "ann", "later")) == ["later words"]
 
 
@@ -93,15 +93,15 @@ def test_a_message_that_is_committed_behind_a_later_one_is_not_left_out(
         " 'slow', FALSE, 'normal', 'slow', 1 FROM conversations WHERE key = 'acme/other'",
     )
     do(store, send("room", "ann", "fast"))
-    held = store.read(search_index.pending, None, 10).result(10)
+    held = store.read(search_index.pending, None, 10).result(60)
     assert (held.rows, held.more) == ([], False)
     assert held.horizon is not None
     execute(database, "COMMIT")
     # Somebody else may be at work on the same server in this very moment.
     found = held
     while not found.rows:
-        found = store.read(search_index.pending, held.horizon, 10).result(10)
+        found = store.read(search_index.pending, held.horizon, 10).result(60)
     assert len(found.rows) == 2
-    assert store.aside(search_index.write, found).result(10)
+    assert store.aside(search_index.write, found).result(60)
     assert contents(look(store, "ann", "slow")) == ["slow"]
     assert contents(look(store, "ann", "fast")) == ["fast"]

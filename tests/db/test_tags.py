@@ -17,11 +17,11 @@ def rooms(store: Store) -> None:
 
 def tag(store: Store, room: str, tag: str) -> Any:
     found = store.aside(tags.set_tag, "conversation", key("bob"), key(room), tag, True, NOW)
-    return found.result(10)
+    return found.result(60)
 
 
 def sort(store: Store, room: str, category: str | None) -> Any:
-    return store.aside(tags.set_category, key("bob"), key(room), category).result(10)
+    return store.aside(tags.set_category, key("bob"), key(room), category).result(60)
 
 
 def test_tags_are_limited_by_thing_and_by_user(

@@ -46,12 +46,12 @@ def test_an_edit_takes_the_next_number_and_keeps_the_messages_own(store: Store, 
     assert (message["seq"], message["change_seq"], message["content"]) == (2, 4, "better")
     assert message["mentions"] == ["cid", "ann"]
     assert message["edited_at"] == "2026-01-02T03:04:07.678Z"
-    stored = store.read(queries.message, "acme", key("cid"), "msg_2").result(10)
+    stored = store.read(queries.message, "acme", key("cid"), "msg_2").result(60)
     assert stored == message
-    found = store.read(queries.history, key("ann"), key("room"), None, None, 9).result(10)
+    found = store.read(queries.history, key("ann"), key("room"), None, None, 9).result(60)
     assert [each["content"] for each in found["messages"]] == ["better", "second"]
     reply(store, send("room", "ann", message_id="msg_5"))
-    assert store.read(queries.message, "acme", None, "msg_5").result(10)["seq"] == 5
+    assert store.read(queries.message, "acme", None, "msg_5").result(60)["seq"] == 5
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_what_is_so_already_is_answered_alike_and_takes_no_number(
     (second, third) = do(store, later, later)
     assert first.reply == second.reply == third.reply
     assert number(first) == number(second) == number(third)
-    head = store.read(queries.conversation, None, key("room")).result(10)
+    head = store.read(queries.conversation, None, key("room")).result(60)
     assert head["change_seq"] == number(first)
-    rows, _ = store.read(queries.audit, "acme", None, "msg_2", None, None, 9).result(10)
+    rows, _ = store.read(queries.audit, "acme", None, "msg_2", None, None, 9).result(60)
     assert len(rows) == (1 if getattr(again, "on", True) else 2)
 
 
@@ -160,7 +160,7 @@ def test_what_a_recalled_message_keeps_is_its_place(store: Store, room: str) -> 
     assert (message["content"], message["mentions"], message["reactions"]) == ("", [], [])
     assert (message["pinned_at"], message["extra_metadata"]) == (None, None)
     assert (message["recalled_at"], message["reply_to"]) == ("2026-01-02T03:04:07.678Z", "msg_2")
-    head = store.read(queries.conversation, key("bob"), key("room")).result(10)
+    head = store.read(queries.conversation, key("bob"), key("room")).result(60)
     assert head["last_message"] == message
 
 
@@ -190,7 +190,7 @@ def test_any_member_pins_and_takes_down_and_the_pins_are_listed(store: Store, ro
     )
 
     def listed(user: str, limit: int, cursor: str | None = None) -> Any:
-        return store.read(queries.pins, key(user), key("room"), cursor, limit).result(10)
+        return store.read(queries.pins, key(user), key("room"), cursor, limit).result(60)
 
     page, cursor = listed("ann", 1)
     assert [(each["id"], each["pinned_by"]) for each in page] == [("msg_2", "cid")]
@@ -239,7 +239,7 @@ def test_it_is_written_down_who_did_what_and_nothing_that_was_said(store: Store,
         found: list[tuple[str, ...]] = []
         cursor = None
         while True:
-            page, cursor = store.read(queries.audit, "acme", *terms, cursor, 2).result(10)
+            page, cursor = store.read(queries.audit, "acme", *terms, cursor, 2).result(60)
             found += [(row["action"], row["actor_id"], row["message_id"]) for row in page]
             if cursor is None:
                 return found
@@ -255,7 +255,7 @@ def test_it_is_written_down_who_did_what_and_nothing_that_was_said(store: Store,
     assert listed(message_id="msg_3") == everything[1:3]
     assert listed(actor_key=key("ann")) == [everything[0], everything[1], everything[3]]
     assert listed(conversation_key=key("elsewhere")) == []
-    page, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(10)
+    page, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(60)
     assert page[3] == {
         "at": "2026-01-02T03:04:07.678Z",
         "action": "pin",
@@ -265,7 +265,7 @@ def test_it_is_written_down_who_did_what_and_nothing_that_was_said(store: Store,
         "message_id": "msg_2",
         "change_seq": 5,
     }
-    assert store.read(queries.audit, "other", None, None, None, None, 9).result(10) == ([], None)
+    assert store.read(queries.audit, "other", None, None, None, None, 9).result(60) == ([], None)
 
 
 def test_the_audit_is_forgotten_the_oldest_first_and_a_part_at_a_time(
@@ -275,7 +275,7 @@ def test_the_audit_is_forgotten_the_oldest_first_and_a_part_at_a_time(
         do(store, change.edit("msg_2", "bob", str(number), at=NOW + number))
 
     def left() -> list[int]:
-        page, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(10)
+        page, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(60)
         return [row["change_seq"] for row in page]
 
     assert left() == [8, 7, 6, 5, 4]

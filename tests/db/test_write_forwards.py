@@ -28,7 +28,7 @@ def code(store: Store, command: Any) -> ErrorCode | None:
 
 
 def seqs(store: Store, room: str) -> list[int]:
-    page = store.read(queries.history, None, key(room), None, None, 99).result(10)
+    page = store.read(queries.history, None, key(room), None, None, 99).result(60)
     return [message["seq"] for message in page["messages"]]
 
 
@@ -59,7 +59,7 @@ def test_a_forward_goes_to_all_or_to_none(store: Store, rooms: None) -> None:
         assert code(store, forward) is ErrorCode.NOT_FOUND
     assert code(store, change.forward("msg_2", "cid", "two")) is ErrorCode.NOT_FOUND
     assert (seqs(store, "two"), seqs(store, "closed")) == ([], [])
-    rows, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(10)
+    rows, _ = store.read(queries.audit, "acme", None, None, None, None, 9).result(60)
     assert rows == []
 
 
@@ -70,7 +70,7 @@ def test_the_same_forward_again_gives_the_same_messages(store: Store, rooms: Non
     assert again == {**first, "duplicates": [True, True]}
     more = change.forward("msg_2", "ann", "two", "one", client_msg_id="f")
     assert code(store, more) is ErrorCode.CONFLICT
-    rows, _ = store.read(queries.audit, "acme", None, None, key("ann"), None, 9).result(10)
+    rows, _ = store.read(queries.audit, "acme", None, None, key("ann"), None, 9).result(60)
     assert [row["action"] for row in rows] == ["forward"]
 
 
@@ -91,5 +91,5 @@ def test_forwards_and_sends_of_one_batch_keep_their_order(store: Store, rooms: N
     )
     assert [outcome.error for outcome in outcomes] == [None] * 4
     assert (seqs(store, "two"), seqs(store, "three")) == ([2, 3, 4], [2, 3])
-    last = store.read(queries.message, "acme", None, "c").result(10)
+    last = store.read(queries.message, "acme", None, "c").result(60)
     assert last["seq"] == 4

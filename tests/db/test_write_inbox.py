@@ -21,18 +21,18 @@ Event = tuple[int, str, dict[str, Any]]
 
 
 def events(store: Store, user: str, after: int = 0, limit: int = 1_000) -> list[Event]:
-    return store.read(queries.changes, inbox_key(key(user)), after, limit).result(10).events
+    return store.read(queries.changes, inbox_key(key(user)), after, limit).result(60).events
 
 
 def inbox(store: Store, user: str, **more: Any) -> list[dict[str, Any]]:
     wanted = {"cursor": None, "limit": 200, "unread": False} | more
-    return store.read(queries.inbox, key(user), *wanted.values()).result(10)[0]
+    return store.read(queries.inbox, key(user), *wanted.values()).result(60)[0]
 
 
 def unread(store: Store, user: str) -> int:
     """As the counter says, which must be as many as the rows say."""
-    view = store.read(queries.attach_view, key(user), "none", 1).result(10)
-    counted = store.read(queries.unread, key(user)).result(10)
+    view = store.read(queries.attach_view, key(user), "none", 1).result(60)
+    counted = store.read(queries.unread, key(user)).result(60)
     assert view.inbox_unread == counted["inbox"]
     return view.inbox_unread
 
@@ -135,7 +135,7 @@ def test_a_device_that_was_away_learns_what_was_read_and_what_was_taken_out(stor
     # Who lacks a message takes it as new, whatever became of it.
     assert [type for _, type, _ in events(store, "ann", 0)].count("notification") == 5
     assert [len(events(store, "ann", 0, size)) for size in (3, 7, 9)] == [3, 7, 7]
-    begun, page = store.read(queries.newest, inbox_key(key("ann")), 2).result(10)
+    begun, page = store.read(queries.newest, inbox_key(key("ann")), 2).result(60)
     assert (begun, page.head) == (4, 9)
     assert [number for number, _, _ in page.events] == [6, 8, 9]
 
@@ -174,7 +174,7 @@ def test_delivery_is_noted_and_moves_the_place_of_the_device(store: Store) -> No
     ids = [reply(store, post("ann", "bob"))["message"]["id"] for _ in range(3)]
 
     def place(user: str = "ann", device: str = "phone") -> int | None:
-        view = store.read(queries.attach_view, key(user), device, 1).result(10)
+        view = store.read(queries.attach_view, key(user), device, 1).result(60)
         assert view.inbox is not None
         return view.inbox.device_seq
 
@@ -183,7 +183,7 @@ def test_delivery_is_noted_and_moves_the_place_of_the_device(store: Store) -> No
             "SELECT delivered_at IS NOT NULL FROM message_recipients"
             " WHERE recipient_key = %s ORDER BY seq"
         )
-        rows = store.read(lambda database: fetch(database, sql, (key(user),))).result(10)
+        rows = store.read(lambda database: fetch(database, sql, (key(user),))).result(60)
         return [bool(row[0]) for row in rows]
 
     assert place() is None
@@ -215,13 +215,13 @@ def test_pages_of_an_inbox_hold_each_message_once(store: Store) -> None:
     for only, wanted in ((False, ids[::-1]), (True, ids[:1:-1])):
         found, cursor = [], None
         while True:
-            page, cursor = store.read(queries.inbox, key("ann"), cursor, 3, only).result(10)
+            page, cursor = store.read(queries.inbox, key("ann"), cursor, 3, only).result(60)
             found += [message["id"] for message in page]
             if cursor is None:
                 break
         assert found == wanted
     with pytest.raises(AnmeiError):
-        store.read(queries.inbox, key("ann"), "nonsense", 3, False).result(10)
+        store.read(queries.inbox, key("ann"), "nonsense", 3, False).result(60)
 
 
 def test_pages_of_long_messages_are_short_ones(store: Store) -> None:
@@ -229,7 +229,7 @@ def test_pages_of_long_messages_are_short_ones(store: Store) -> None:
         do(store, post("ann", content="x" * 60_000))
     sizes, cursor = [], None
     while not sizes or cursor is not None:
-        page, cursor = store.read(queries.inbox, key("ann"), cursor, 200, False).result(10)
+        page, cursor = store.read(queries.inbox, key("ann"), cursor, 200, False).result(60)
         sizes.append(len(page))
     assert sizes == [5, 2]
 

@@ -24,7 +24,7 @@ def one(store: Store, command: MoveMarks) -> Outcome:
 
 
 def marks(store: Store, user: str) -> tuple[int, int]:
-    head = store.read(queries.conversation, key(user), key("room")).result(10)
+    head = store.read(queries.conversation, key(user), key("room")).result(60)
     assert head is not None
     return head["last_delivered_seq"], head["last_read_seq"]
 
@@ -139,7 +139,7 @@ def test_a_device_has_a_place_of_its_own(store: Store, room: str) -> None:
     one(store, delivered(room, "cid", 5, device_id="never seen"))
 
     def place(device: str) -> object:
-        view = store.read(queries.attach_view, key("cid"), device, 10).result(10)
+        view = store.read(queries.attach_view, key("cid"), device, 10).result(60)
         return view.places[0].device_seq
 
     assert [place("phone"), place("laptop"), place("never seen")] == [6, 4, None]
@@ -150,7 +150,7 @@ def test_a_device_that_holds_a_change_is_not_told_of_it_again(store: Store) -> N
     do(store, send("later", "ann", message_id="msg_2"))
     do(store, change.react("msg_2", "ann", "👍"))
     do(store, delivered("later", "bob", 2**40, device_id="phone"))
-    (place,) = store.read(queries.attach_view, key("bob"), "phone", 10).result(10).places
+    (place,) = store.read(queries.attach_view, key("bob"), "phone", 10).result(60).places
     assert (place.device_seq, place.delivered_seq, place.change_seq) == (3, 2, 3)
 
 
@@ -161,7 +161,7 @@ def test_a_device_that_connects_in_the_same_batch_has_its_mark(store: Store, roo
         touch("cid", "phone", at=NOW),
         delivered(room, "cid", 3, device_id="phone"),
     )
-    view = store.read(queries.attach_view, key("cid"), "phone", 10).result(10)
+    view = store.read(queries.attach_view, key("cid"), "phone", 10).result(60)
     assert view.places[0].device_seq == 3
 
 

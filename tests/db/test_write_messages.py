@@ -21,7 +21,7 @@ def codes(outcomes: list[Outcome]) -> list[ErrorCode | None]:
 
 
 def messages(store: Store, room: str) -> list[dict[str, Any]]:
-    page = store.read(queries.history, None, key(room), None, 0, 1_000).result(10)
+    page = store.read(queries.history, None, key(room), None, 0, 1_000).result(60)
     assert page is not None
     return list(page["messages"])
 

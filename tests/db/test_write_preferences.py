@@ -23,7 +23,7 @@ def change(user: str = "ann", room: str = "room", **more: Any) -> SetPreference:
 
 
 def preferences(store: Store, after: int = 0, user: str = "ann") -> list[dict[str, Any]]:
-    return store.read(queries.preferences, key(user), after, 9).result(10)
+    return store.read(queries.preferences, key(user), after, 9).result(60)
 
 
 def test_what_is_not_named_stays_as_it_is(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_each_change_takes_the_next_number_of_its_user(store: Store) -> None:
         ("room", True),
     ]
     assert [one["conversation_id"] for one in preferences(store)] == ["hall"]
-    seqs = store.read(queries.preference_seqs, [key("ann"), key("bob"), key("eve")]).result(10)
+    seqs = store.read(queries.preference_seqs, [key("ann"), key("bob"), key("eve")]).result(60)
     assert seqs == {key("ann"): preferences(store, 1)[-1]["seq"], key("bob"): 1}
 
 
@@ -114,7 +114,7 @@ def test_a_conversation_that_is_not_ones_own_is_not_there(store: Store) -> None:
 
 def test_a_status_is_kept_until_the_next_one(store: Store) -> None:
     def status() -> str:
-        return store.read(queries.attach_view, key("ann"), "phone", 9).result(10).status
+        return store.read(queries.attach_view, key("ann"), "phone", 9).result(60).status
 
     assert status() == "online"
     do(store, touch("ann", None, status="dnd"))

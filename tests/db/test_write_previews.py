@@ -35,7 +35,7 @@ def test_a_preview_is_a_change_under_the_next_number(store: Store) -> None:
     # Again it is the same attempt.
     (again,) = do(store, preview(message["id"]))
     assert [change.data for change in again.changes] == [change.data]
-    backlog = store.read(queries.changes, key("room"), 1, 9).result(10)
+    backlog = store.read(queries.changes, key("room"), 1, 9).result(60)
     assert ([event[0] for event in backlog.events], backlog.head) == ([3], 3)
     assert backlog.events[0][2] == change.data
 
@@ -64,4 +64,4 @@ def test_what_has_another_link_or_none_gets_none(store: Store) -> None:
     commands += [preview(edited, "other"), preview(edited, "absent")]
     for outcome in do(store, *commands):
         assert (outcome.reply, outcome.changes) == ({"set": False}, ())
-    assert store.read(queries.changed_since, [(key("room"), 5)]).result(10) == []
+    assert store.read(queries.changed_since, [(key("room"), 5)]).result(60) == []

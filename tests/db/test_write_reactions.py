@@ -28,7 +28,7 @@ def listed(
     while True:
         page = store.read(
             queries.reactions, "acme", user and key(user), "msg_2", emoji, cursor, limit
-        ).result(10)
+        ).result(60)
         if page is None:
             return None
         found += [(each["emoji"], each["user_id"]) for each in page[0]]
@@ -44,7 +44,7 @@ def test_a_message_names_the_first_who_reacted_and_counts_the_rest(store: Store,
     assert listed(store, "👍") == [("👍", user) for user in USERS[1:]]
     assert listed(store, "❤️") == []
     assert listed(store, user="eve") is None
-    page, _ = store.read(queries.reactions, "acme", None, "msg_2", None, None, 1).result(10)
+    page, _ = store.read(queries.reactions, "acme", None, "msg_2", None, None, 1).result(60)
     assert page == [
         {"emoji": "👍", "user_id": "u1", "name": "u1", "created_at": "2026-01-02T03:04:07.678Z"}
     ]
@@ -69,7 +69,7 @@ def test_the_sum_is_always_that_of_the_rows(store: Store, room: str) -> None:
         assert sorted(message["reactions"], key=str) == sorted(expected, key=str)
         total = sum(entry["count"] for entry in message["reactions"])
         assert total == len(listed(store) or ())
-        assert store.read(queries.message, "acme", None, "msg_2").result(10) == message
+        assert store.read(queries.message, "acme", None, "msg_2").result(60) == message
 
 
 def test_emojis_of_one_user_and_of_one_message_are_limited(store: Store, room: str) -> None:

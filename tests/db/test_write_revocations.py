@@ -18,7 +18,7 @@ def revoke(subject: str, before: int = 0, **more: int) -> RevokeTokens:
 
 
 def subjects(store: Store, after: int = 0) -> list[str]:
-    found = store.read(queries.revocations_since, after, 1_000).result(20)
+    found = store.read(queries.revocations_since, after, 1_000).result(60)
     return [one.subject for one in found]
 
 
@@ -28,7 +28,7 @@ def test_the_same_again_moves_forward_alone_and_has_a_number_of_its_own(store: S
     assert (earlier["before"], earlier["expires_at"]) == (50, LATER)
     later = reply(store, revoke("user acme/ann", 60))
     assert first["number"] < earlier["number"] < later["number"]
-    (only,) = store.read(queries.revocations_since, first["number"], 9).result(20)
+    (only,) = store.read(queries.revocations_since, first["number"], 9).result(60)
     assert (only.number, only.before) == (later["number"], 60)
     do(store, SweepRevocations(at=LATER))
     assert subjects(store) == []
@@ -55,7 +55,7 @@ def test_a_list_is_paged_the_newest_first(store: Store) -> None:
     do(store, RevokeTokens("other", "jti other/1", 0, NOW, LATER))
     seen, cursor = [], None
     while True:
-        page, cursor = store.read(queries.revocations, "acme", NOW, cursor, 2).result(20)
+        page, cursor = store.read(queries.revocations, "acme", NOW, cursor, 2).result(60)
         seen += [one.subject for one in page]
         if cursor is None:
             break
@@ -81,7 +81,7 @@ def test_whoever_follows_the_numbers_misses_none_that_commits_late(
     seen, last = [], 0
     while True:
         writing = any(thread.is_alive() for thread in threads)
-        found = follower.read(queries.revocations_since, last, 7).result(20)
+        found = follower.read(queries.revocations_since, last, 7).result(60)
         seen += [one.subject for one in found]
         last = found[-1].number if found else last
         if not writing and not found:

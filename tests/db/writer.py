@@ -10,7 +10,7 @@ from tests.db.chat import create, reply, send
 
 
 def main(url: str) -> None:
-    store = Store(url, readers=1, timeout_ms=10_000)
+    store = Store(url, readers=1, timeout_ms=30_000)
     store.open()
     reply(store, create("room", "ann"))
     futures = []
