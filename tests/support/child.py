@@ -123,7 +123,7 @@ class Child:
             os.killpg(self.pid, signal.SIGKILL)
         self.wait()
 
-    def close(self, timeout: float = 10) -> None:
+    def close(self, timeout: float = 30) -> None:
         """End it by whatever means, and leave nothing behind."""
         if self.running:
             self.thaw()
@@ -131,7 +131,7 @@ class Child:
                 self.terminate(timeout)
             except subprocess.TimeoutExpired:
                 self.kill9()
-        self._reader.join(5)
+        self._reader.join(30)
         with contextlib.suppress(OSError):
             self._process.stdout.close()
 

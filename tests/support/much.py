@@ -74,5 +74,5 @@ def build(url: str, each: int, inbox: int) -> None:
     most recently active, and `inbox` messages in her inbox; she has received and read nothing."""
     store = Store(url, readers=1, timeout_ms=30_000)
     store.open()
-    store.read(fill, each, inbox).result(30)
+    store.read(fill, each, inbox).result(60)
     store.close()

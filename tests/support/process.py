@@ -65,7 +65,7 @@ class AnmeiProcess:
             cwd=self.data_dir,
         )
 
-    def start(self, timeout: float = 30) -> "AnmeiProcess":
+    def start(self, timeout: float = 60) -> "AnmeiProcess":
         """Start it; returns when it has written where it is."""
         self.spawn()
         address = self.child.wait_for_line(r"Anmei is at http://127\.0\.0\.1:(\d+)", timeout)
@@ -96,11 +96,11 @@ class AnmeiProcess:
     def kill9(self) -> None:
         self.child.kill9()
 
-    def terminate(self, timeout: float = 30) -> int:
+    def terminate(self, timeout: float = 60) -> int:
         """SIGTERM, as an operator stops it; the exit status."""
         return self.child.terminate(timeout)
 
-    def restart(self, timeout: float = 30) -> None:
+    def restart(self, timeout: float = 60) -> None:
         """Start it again on the same port, after it was killed, stopped, or by stopping it now."""
         if self.child.running:
             self.terminate()

@@ -111,7 +111,7 @@ class Proxy:
             return
         self._run(self._close())
         self._now(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(30)
         self._loop.close()
 
     def _set_trap(self, pattern: bytes, behind: bytes, *, forward: bool) -> Future[None]:
@@ -123,7 +123,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(what)
 
     def _run(self, what: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
 
     def _cut(self) -> None:
         for link in list(self._links):

@@ -93,7 +93,7 @@ class RawSocket:
             make_frame(opcode, payload, fin=fin, rsv=rsv, mask=mask, claimed_length=claimed_length)
         )
 
-    async def read_frame(self, timeout: float = 10) -> RawFrame | None:
+    async def read_frame(self, timeout: float = 30) -> RawFrame | None:
         """The next frame, or None when the connection has ended."""
         try:
             async with asyncio.timeout(timeout):
@@ -109,7 +109,7 @@ class RawSocket:
         assert not second & 0x80, "a server must not mask its frames"
         return RawFrame(bool(first & 0x80), first >> 4 & 0x7, first & 0xF, payload)
 
-    async def read_close(self, timeout: float = 10) -> tuple[int | None, str] | None:
+    async def read_close(self, timeout: float = 30) -> tuple[int | None, str] | None:
         """Read up to the close frame: its code and reason. None: cut without one."""
         async with asyncio.timeout(timeout):
             while (frame := await self.read_frame(timeout)) is not None:
@@ -120,7 +120,7 @@ class RawSocket:
                     return code, frame.payload[2:].decode()
         return None
 
-    async def read_end(self, timeout: float = 10) -> bytes:
+    async def read_end(self, timeout: float = 30) -> bytes:
         """Read until the server ends the TCP connection; the bytes that still came."""
         try:
             async with asyncio.timeout(timeout):

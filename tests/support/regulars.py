@@ -151,7 +151,7 @@ class Observer(Regular):
                     self._taken = 0
                 await self._watch(client)
 
-    async def caught_up(self, heads: dict[str, int], timeout: float = 20) -> None:
+    async def caught_up(self, heads: dict[str, int], timeout: float = 60) -> None:
         """Returns when it has been shown everything up to these numbers, or when time is up: what
         it lacks then, the oracle says."""
 

@@ -151,7 +151,9 @@ class Postgres:
     def terminate_sessions(self, url: str) -> int:
         """End every session of one database; how many there were."""
         rows = self.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            # Not the server's own workers, which come when they like.
+            " WHERE datname = %s AND backend_type = 'client backend'",
             database_of(url),
         )
         return len(rows)

@@ -92,9 +92,9 @@ def test_an_interrupted_run_leaves_no_server_behind(tmp_path, number):
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    run.wait_for_line("^ready", 60)
+    run.wait_for_line("^ready", 100)
     run.signal(number)
-    assert run.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert run.wait(100) == pytest.ExitCode.INTERRUPTED
     run.close()
     servers = [line.split()[1:] for line in run.lines if line.startswith("started")]
     assert len(servers) == 2

@@ -24,8 +24,8 @@ class LoopWatch:
 
     A callback on the loop beats; a thread looks at the beats. The thread sees the stack while the
     loop is blocked; the beat sees a block in C code that kept the thread from looking. Not counted
-    are the time in which a busy machine let neither of them run, and a test's own wait for a
-    program that it starts or stops.
+    are the time in which a busy machine let neither of them run, or not the loop, which waited for
+    a processor, and a test's own wait for a program that it starts or stops.
     """
 
     def __init__(self, limit: float = LOOP_LAG) -> None:
@@ -37,6 +37,7 @@ class LoopWatch:
         self._waits = False
         self._starved = 0.0
         self._used = 0.0
+        self._queued = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="loop watch", daemon=True)
         self._thread.start()
@@ -60,7 +61,7 @@ class LoopWatch:
 
     def _expect_beat(self) -> None:
         self._stack, self._waits, self._starved = None, False, 0.0
-        self._used = time.thread_time()
+        self._used, self._queued = time.thread_time(), _queued()
         self._due = time.monotonic() + BEAT
         self._handle = self._loop.call_later(BEAT, self._beat)
 
@@ -71,7 +72,8 @@ class LoopWatch:
     def _judge(self) -> None:
         late = time.monotonic() - self._due
         # Starved or not, what this thread itself has computed since the last beat was its own.
-        own = max(late - self._starved, time.thread_time() - self._used)
+        starved = max(self._starved, _queued() - self._queued)
+        own = max(late - starved, time.thread_time() - self._used)
         if min(late, own) > self.limit and not self._waits:
             where = self._stack or "in code that held the interpreter's lock all the while"
             self.findings.append(f"the event loop was blocked for {late:.2f} s:\n{where}")
@@ -95,6 +97,15 @@ class LoopWatch:
         while frame is not None:
             self._waits |= frame.f_code.co_filename in PATIENT
             frame = frame.f_back
+
+
+def _queued() -> float:
+    """How long this thread has waited for a processor since it began, in seconds, as far as the
+    kernel says."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 class WatchedLoop(asyncio.SelectorEventLoop):
