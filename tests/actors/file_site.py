@@ -43,7 +43,7 @@ class FileSite:
 
 @asynccontextmanager
 async def file_site(url: str, storage: Storage) -> AsyncIterator[FileSite]:
-    store = await asyncio.to_thread(Store, url, readers=1, timeout_ms=5_000)
+    store = await asyncio.to_thread(Store, url, readers=1, timeout_ms=30_000)
     await asyncio.to_thread(store.open)
     await asyncio.to_thread(storage.open)
     site = FileSite(store, storage)

@@ -22,7 +22,7 @@ from anmei.ids import new_id
 from anmei.settings import Settings
 from db.store import Store
 from tests.actors.kit import Wire, make_principal
-from tests.actors.redis_nodes import SECRET, until
+from tests.actors.redis_nodes import SECRET, quiet, until
 
 ROOM = "default/room"
 SETTINGS = Settings(presence_grace=0)
@@ -118,10 +118,13 @@ class FullNode:
         await self.presence.start()
 
     async def do(self, command: Command) -> dict[str, Any]:
-        return await self.archive.ask(command, 5)
+        return await self.archive.ask(command, 30)
 
     async def person(self, user_id: str, only: str | None = None) -> Person:
-        return await Person(self, user_id, only).welcomed()
+        """A connection that is wholly there: nothing is looked up on its account any more."""
+        person = await Person(self, user_id, only).welcomed()
+        await quiet()
+        return person
 
     async def stop(self) -> None:
         for device in list(self.router.devices()):
@@ -149,6 +152,10 @@ class Pair:
         self.two = FullNode("node_2", stores[1], redis_url, hub, table)
         for node in (self.one, self.two):
             await node.start()
+        await until(lambda: self.one.bus.others == self.two.bus.others == 1)
+        if redis_url:
+            await until(lambda: self.one.presence.others() and self.two.presence.others())
+        await quiet()
         everybody = tuple(f"default/{name}" for name in ("ada", "bob", "eve"))
         await self.one.do(CreateConversation(ROOM, "group", "default/ada", everybody, 1))
 

@@ -10,6 +10,9 @@ from actors.presence_redis import RedisPresence
 from actors.supervisor import Supervisor
 
 SECRET = "a secret that only these nodes share"
+#: The tasks in which nodes look up what they may have missed.
+LOOKS = {"settle", "gap", "newcomers", "newcomer", "preferences", "fill", "audience"}
+LOOKS |= {"bus catch-up", "bus mend", "presence read", "presence gone"}
 
 
 class Node:
@@ -86,7 +89,7 @@ async def until(condition: Callable[[], object], timeout: float = 30) -> float:
 
 
 async def until_answer(
-    ask: Callable[[], Awaitable[object]], wanted: object, timeout: float = 20
+    ask: Callable[[], Awaitable[object]], wanted: object, timeout: float = 30
 ) -> None:
     """Waits until what `ask` answers is `wanted`."""
     answer: object = None
@@ -98,13 +101,31 @@ async def until_answer(
         raise AssertionError(f"expected {wanted!r} within {timeout} s, got {answer!r}") from None
 
 
+async def quiet() -> None:
+    """Waits until no node looks anything up any more on account of who came, or of what it may
+    have missed: until then, what it finds may be told at any time."""
+    while True:
+        for _ in range(5):  # what a tick has begun may begin another thing in the next
+            await asyncio.sleep(0)
+        looks = [task for task in asyncio.all_tasks() if task.get_name() in LOOKS]
+        if not looks:
+            return
+        await asyncio.wait(looks)
+
+
 async def calm(*nodes: Node) -> None:
     """Waits until the nodes know each other and have announced what gaps that takes."""
     ids = {node.bus.node_id for node in nodes}
-    await until(lambda: all(ids - {n.bus.node_id} <= set(n.presence.others()) for n in nodes))
+
+    def acquainted(node: Node) -> bool:
+        others = ids - {node.bus.node_id}
+        heard = all(node_id in node.bus.peers for node_id in others)
+        return node.bus.problem is None and heard and others <= set(node.presence.others())
+
+    await until(lambda: all(map(acquainted, nodes)))
     for node in nodes:
         await node.bus.settled()
-    await asyncio.sleep(0.1)
+    await quiet()
     for node in nodes:
         node.gaps.clear()
         node.told.clear()

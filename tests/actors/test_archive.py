@@ -34,14 +34,14 @@ class Listener:
 async def archive_on(
     url: str, *, queue: int = 1_000, batch: int = 100
 ) -> AsyncIterator[tuple[Archive, Listener, Counters]]:
-    store = await asyncio.to_thread(Store, url, readers=1, timeout_ms=2_000)
+    store = await asyncio.to_thread(Store, url, readers=1, timeout_ms=10_000)
     await asyncio.to_thread(store.open)
     counters, listener = Counters(), Listener()
     archive = Archive(store, batch=batch, queue=queue, counters=counters)
     task = asyncio.create_task(archive.run(listener))
     try:
         await archive.ask(
-            CreateConversation(KEY, "group", "default/ada", ("default/bob",), created_at=1), 5
+            CreateConversation(KEY, "group", "default/ada", ("default/bob",), created_at=1), 30
         )
         yield archive, listener, counters
         await archive.flush()
@@ -93,9 +93,9 @@ async def test_everybody_is_acknowledged_before_anything_is_routed(sqlite_url):
 
 async def test_a_refusal_reaches_its_asker_and_harms_nobody_else(database_url):
     async with archive_on(database_url) as (archive, _, _):
-        good = asyncio.ensure_future(archive.ask(message(1), 5))
+        good = asyncio.ensure_future(archive.ask(message(1), 30))
         with pytest.raises(AnmeiError) as caught:
-            await archive.ask(message(2, sender="default/mallory"), 5)
+            await archive.ask(message(2, sender="default/mallory"), 30)
         assert caught.value.code is ErrorCode.NOT_FOUND
         assert (await good)["message"]["content"] == "message 1"
 
@@ -136,7 +136,7 @@ async def test_messages_to_very_many_let_others_go_first(database_url, monkeypat
             post = PostMessage(new_id("msg"), "default/shop", "S", f"p{number}", "News", 1, people)
             archive.submit(post, note(f"post {number}"))
         archive.submit(message(1), note("first"))
-        await asyncio.wait_for(all_done.wait(), 20)
+        await asyncio.wait_for(all_done.wait(), 50)
     assert order == ["post 0", "first", "second", "post 1", "post 2", "post 3"]
 
 
@@ -144,7 +144,7 @@ async def test_after_a_flush_writes_are_refused_rather_than_forgotten(sqlite_url
     async with archive_on(sqlite_url) as (archive, _, _):
         await archive.flush()
         with pytest.raises(AnmeiError) as caught:
-            await archive.ask(message(1), 5)
+            await archive.ask(message(1), 30)
         assert caught.value.code is ErrorCode.UNAVAILABLE
 
 
@@ -162,7 +162,7 @@ async def test_a_database_that_is_lost_is_said_at_once_and_found_again(
         assert archive.down
         # While it is away nobody waits for it.
         with pytest.raises(AnmeiError) as caught:
-            await archive.ask(message(1), 0.5)
+            await archive.ask(message(1), 10)
         assert caught.value.code is ErrorCode.UNAVAILABLE
         await asyncio.to_thread(postgres.start)
         reply = await _until_it_works(archive)
@@ -172,10 +172,10 @@ async def test_a_database_that_is_lost_is_said_at_once_and_found_again(
 
 
 async def _until_it_works(archive: Archive) -> dict:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while True:
             try:
-                return await archive.ask(message(1), 5)
+                return await archive.ask(message(1), 30)
             except AnmeiError as error:
                 if not error.code.retryable:
                     raise

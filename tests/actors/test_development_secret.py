@@ -60,7 +60,7 @@ def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    answers = {process.communicate(timeout=20)[0] for process in processes}
+    answers = {process.communicate(timeout=60)[0] for process in processes}
     assert answers == {development_secret(tmp_path / "data") + "\n"}
     assert os.listdir(tmp_path / "data") == ["secret"]
 

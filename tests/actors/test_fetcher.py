@@ -62,9 +62,9 @@ async def site(answer: bytes | Answer) -> AsyncIterator[Site]:
         yield made
 
 
-def opened(allowed: Callable[[str], bool] = lambda address: True, **more: Any) -> Fetcher:
-    """A fetcher that goes to the servers of these tests too."""
-    return Fetcher(allowed=allowed, ports=AnyPort(), **more)
+def opened(allowed: Callable[[str], bool] = lambda address: True, seconds: float = 30) -> Fetcher:
+    """A fetcher that goes to the servers of these tests too, and has time for a busy machine."""
+    return Fetcher(allowed=allowed, ports=AnyPort(), seconds=seconds)
 
 
 async def test_a_page_is_fetched_and_nothing_of_ours_is_sent() -> None:
@@ -186,7 +186,7 @@ async def test_an_endless_page_is_cut_and_the_connection_closed(head: bytes) -> 
     async with site(answer) as at:
         page = await opened().fetch(f"http://127.0.0.1:{at.port}/")
         assert page.content == b"x" * MAX_BYTES
-        await asyncio.wait_for(at.left.wait(), 10)
+        await asyncio.wait_for(at.left.wait(), 30)
 
 
 async def test_a_packed_page_is_unpacked_as_far_as_it_fits() -> None:
@@ -219,7 +219,7 @@ async def test_what_is_no_page_is_refused(answer: bytes) -> None:
     async with site(answer) as at:
         content = b""
         with contextlib.suppress(Refused, OSError):
-            content = (await opened(seconds=10).fetch(f"http://127.0.0.1:{at.port}/")).content
+            content = (await opened().fetch(f"http://127.0.0.1:{at.port}/")).content
         assert content == b""
         assert len(at.requests) == 1
 
@@ -235,4 +235,4 @@ async def test_a_page_that_drips_is_given_up() -> None:
     async with site(answer) as at:
         with pytest.raises(TimeoutError):
             await opened(seconds=0.3).fetch(f"http://127.0.0.1:{at.port}/")
-        await asyncio.wait_for(at.left.wait(), 10)
+        await asyncio.wait_for(at.left.wait(), 30)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from actors import files as files_module
 from actors import incoming as incoming_module
 from actors.storage import StorageError
 from actors.storage_disk import DiskStorage
@@ -76,6 +77,8 @@ async def test_many_at_once_do_not_pass_a_limit(database_url, storage) -> None:
 
 async def test_a_lease_keeps_others_out_until_it_ends(database_url, storage, monkeypatch) -> None:
     monkeypatch.setattr(incoming_module, "PIECE", 4)
+    monkeypatch.setattr(files_module, "LEASE_MS", 600_000)
+    monkeypatch.setattr(incoming_module, "LEASE_MS", 600_000)
     async with file_site(database_url, storage) as site:
         one, two = site.node(), site.node()
         id = (await one.create(ANN, 12, None))["id"]
@@ -202,7 +205,7 @@ async def test_a_file_stays_as_long_as_a_message_carries_it(
         files = site.node(file_unused_ttl=1)
         id = await upload(files, ANN, b"shared")
         await site.archive.ask(
-            CreateConversation("acme/room", "group", ANN.key, (BOB.key,), created_at=1), 5
+            CreateConversation("acme/room", "group", ANN.key, (BOB.key,), created_at=1), 30
         )
         for number in range(2):
             await site.archive.ask(
@@ -217,7 +220,7 @@ async def test_a_file_stays_as_long_as_a_message_carries_it(
                     message_type="file",
                     body=f'{{"attachment_id":"{id}","name":"a","size":6}}',
                 ),
-                5,
+                30,
             )
         later = "UPDATE attachments SET expires_at = expires_at - 2000"
         await asyncio.wrap_future(site.store.read(lambda db: execute(db, later)))

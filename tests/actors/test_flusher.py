@@ -183,6 +183,7 @@ async def test_with_no_rate_or_no_delay_nothing_waits():
             assert wire.sends == number + 1
 
 
+@in_no_time
 async def test_an_answer_takes_along_what_waits_and_order_is_kept():
     counters = Counters()
     device, wire = make(paced(counters, 1, 1))
@@ -198,6 +199,7 @@ async def test_an_answer_takes_along_what_waits_and_order_is_kept():
     assert counters.flushes == wire.sends
 
 
+@in_no_time
 async def test_an_answer_in_the_tick_of_other_frames_goes_with_them():
     device, wire = make(paced(rate=1, delay=1))
     sent = await keep_busy(device)
@@ -225,6 +227,7 @@ async def test_answers_use_up_the_burst_but_never_make_more_than_one_wait():
     assert numbers(wire) == list(range(101))
 
 
+@in_no_time
 async def test_a_close_goes_behind_what_waits():
     device, wire = make(paced(rate=1, delay=1))
     sent = await keep_busy(device)
@@ -235,6 +238,7 @@ async def test_a_close_goes_behind_what_waits():
     assert wire.closed is not None
 
 
+@in_no_time
 async def test_a_ping_goes_behind_what_waits():
     device, wire = make(paced(rate=1, delay=1))
     sent = await keep_busy(device)
@@ -242,6 +246,7 @@ async def test_a_ping_goes_behind_what_waits():
     assert wire.pinged_behind == sent
 
 
+@in_no_time
 async def test_much_does_not_wait():
     device, wire = make(paced(rate=1, delay=1), limit=262_144)
     await keep_busy(device)
@@ -256,6 +261,7 @@ async def test_much_does_not_wait():
     assert wire.sends == before + 2, "one large frame neither"
 
 
+@in_no_time
 async def test_what_waits_for_its_turn_does_not_make_a_queue_look_full():
     """Typing is left out where half of the limit waits: for the peer, not for a turn."""
     counters = Counters()
@@ -268,6 +274,7 @@ async def test_what_waits_for_its_turn_does_not_make_a_queue_look_full():
     assert wire.closed is None
 
 
+@in_no_time
 async def test_a_busy_device_whose_peer_reads_nothing_is_closed_at_the_same_bound():
     device, wire = make(paced(rate=1, delay=1), limit=16_384)
     await keep_busy(device)

@@ -120,7 +120,7 @@ class World:
             command = self.change(what, by)
         if command is not None:
             archive = self.nodes[where].archive
-            self.replies.append(asyncio.ensure_future(archive.ask(command, 10)))
+            self.replies.append(asyncio.ensure_future(archive.ask(command, 50)))
 
     def change(self, what: str, by: str) -> Any:
         if not self.ids:
@@ -226,7 +226,7 @@ def test_a_device_that_was_away_ends_as_one_that_stayed(
     pair = Pair()
     loss = random.Random(0)
     with asyncio.Runner() as runner:
-        runner.run(pair.start([Store(url, readers=2, timeout_ms=5_000) for _ in range(2)], ""))
+        runner.run(pair.start([Store(url, readers=2, timeout_ms=30_000) for _ in range(2)], ""))
         for node in (pair.one, pair.two):
             monkeypatch.setattr(node.router, "offer", lossy(node.router.offer, loss))
 

@@ -10,7 +10,7 @@ from anmei.commands import AddParticipants, CreateConversation, RemoveParticipan
 from anmei.ids import new_id
 from db import queries
 from tests.actors.full_nodes import ROOM, FullNode, Pair, Person
-from tests.actors.redis_nodes import until
+from tests.actors.redis_nodes import quiet, until
 
 ZOE = "default/zoe"
 
@@ -40,7 +40,7 @@ class Held:
         for node_id, envelope in reversed(self.envelopes):
             self._publish(node_id, envelope)
             await self._node.bus.settled()
-            await asyncio.sleep(0.02)  # what the other node then reads of it
+            await quiet()  # what the other node then reads of it
 
 
 def said(content: str, by: str = "default/ada", room: str = ROOM) -> SendMessage:
@@ -182,7 +182,7 @@ async def test_what_was_set_where_nobody_knew_yet_that_a_device_is_here_is_found
     pair.two.bus.settled = settled_later
     publish = pair.one.bus.publish
     pair.one.bus.publish = lambda node_id, envelope: None
-    laptop = await pair.two.person("bob")
+    laptop = await Person(pair.two, "bob").welcomed()
     phone.say("mute_conversation", conversation_id="room", on=True)
     await until(lambda: phone.of("preference_update"))
     assert laptop.of("preference_update") == []

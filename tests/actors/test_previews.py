@@ -36,13 +36,13 @@ class Heard:
     async def until(self, count: int) -> list[Change]:
         while len(self.changes) < count:
             self.came.clear()
-            await asyncio.wait_for(self.came.wait(), 20)
+            await asyncio.wait_for(self.came.wait(), 50)
         return self.changes
 
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    with opened_store(database_url, timeout_ms=5_000) as made:
+    with opened_store(database_url, timeout_ms=30_000) as made:
         yield made
 
 
@@ -56,12 +56,12 @@ async def test_each_message_with_the_link_gets_it_and_the_page_is_asked_once(sto
         supervisor.start(f"previews-{number}", previews.run)
     async with site(HTML + b"Content-Length: %d\r\n\r\n" % len(PAGE) + PAGE) as at:
         url = f"http://127.0.0.1:{at.port}/x"
-        await archive.ask(create("room", "ann"), 10)
+        await archive.ask(create("room", "ann"), 30)
         for number in range(5):
-            await archive.ask(send("room", "ann", f"{number} {url} !"), 10)
+            await archive.ask(send("room", "ann", f"{number} {url} !"), 30)
         body = '{"title":"x"}'
-        await archive.ask(send("room", "ann", url, message_type="card", body=body), 10)
-        await archive.ask(send("room", "ann", f"http://127.0.0.1:{at.port}0/ refused"), 10)
+        await archive.ask(send("room", "ann", url, message_type="card", body=body), 30)
+        await archive.ask(send("room", "ann", f"http://127.0.0.1:{at.port}0/ refused"), 30)
         changes = await heard.until(13)
     await supervisor.stop()
     assert len(at.requests) == 1

@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 
 from anmei.commands import AddParticipants
 from db.store import Store
-from tests.actors.full_nodes import ROOM, Pair, Person
+from tests.actors.full_nodes import ROOM, FullNode, Pair, Person
 from tests.actors.redis_nodes import until
 from tests.support.servers import Redis
 
@@ -27,11 +27,17 @@ GOES_ON += ('"kind":"bus"', "HELLO", "CLIENT ", "ECHO")
 def pair(redis_server: Redis, io_loop: IOLoop, tmp_path: Path) -> Any:
     nodes = Pair()
     stores = [
-        Store(f"sqlite:///{tmp_path}/anmei.db", readers=1, timeout_ms=5_000) for _ in range(2)
+        Store(f"sqlite:///{tmp_path}/anmei.db", readers=1, timeout_ms=30_000) for _ in range(2)
     ]
     io_loop.run_sync(lambda: nodes.start(stores, redis_server.url))
     yield nodes
     io_loop.run_sync(nodes.stop)
+
+
+def written(node: FullNode) -> bool:
+    """Whether Redis has been told who is on the node."""
+    presence = node.presence
+    return not presence._dirty and not presence._writing.locked() and not presence._mirror.due
 
 
 @asynccontextmanager
@@ -66,6 +72,8 @@ async def test_commands_and_bytes_of_a_message_are_the_same_for_ten_members_and_
         """What the messages of ada cost, sent one after the other: commands, and bytes."""
         await pair.one.bus.settled()
         await pair.two.bus.settled()
+        for node in (pair.one, pair.two):
+            await until(lambda node=node: written(node))
         async with commands(redis_server) as seen:
             for number in range(MESSAGES):
                 ada.send("the same text")

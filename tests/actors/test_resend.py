@@ -65,7 +65,7 @@ class Scene:
 @pytest.fixture
 def scene(io_loop: IOLoop, tmp_path: Path) -> Iterator[Scene]:
     made = Scene()
-    store = Store(f"sqlite:///{tmp_path}/anmei.db", readers=2, timeout_ms=5_000)
+    store = Store(f"sqlite:///{tmp_path}/anmei.db", readers=2, timeout_ms=30_000)
     io_loop.run_sync(lambda: made.start(store))
     yield made
     io_loop.run_sync(made.node.stop)
@@ -75,7 +75,7 @@ async def test_it_comes_again_in_order_from_what_was_acknowledged(scene: Scene):
     seq = await scene.say(scene.bob, "1")
     await scene.acknowledge(scene.ada, seq=seq)
     await scene.say(scene.bob, "2", "3")
-    await scene.later(0.9)
+    await scene.later(0.5)
     assert scene.again(scene.ada) == []
     await scene.later(1.1)  # what was watched is acknowledged; now the newer ones are
     await scene.later(2.2)

@@ -84,7 +84,8 @@ async def test_an_event_is_encoded_once_for_all_devices():
     assert numbers(ada_wire) == numbers(bob_wire) == [1]
 
 
-async def test_what_comes_early_waits_for_what_is_before_it():
+async def test_what_comes_early_waits_for_what_is_before_it(monkeypatch):
+    monkeypatch.setattr("actors.sequencer.HOLE_PATIENCE", 60)
     device, wire = make_device()
     stage = Stage([device])
     first, second = stage.commit(1), stage.commit(2)

@@ -26,7 +26,7 @@ PREVIEW = (
 
 
 def open_store(url: str) -> Any:
-    return opened(url, timeout_ms=5_000)
+    return opened(url, timeout_ms=30_000)
 
 
 def talk(store: Store) -> None:
@@ -64,8 +64,8 @@ def exported(store: Store, folder: Path) -> bytes:
 
 
 def seen(store: Store, user: str = "ann") -> tuple[Any, Any]:
-    view = store.read(queries.attach_view, key(user), "phone", 9).result(10)
-    return view.heads, store.read(queries.unread, key(user)).result(10)
+    view = store.read(queries.attach_view, key(user), "phone", 9).result(30)
+    return view.heads, store.read(queries.unread, key(user)).result(30)
 
 
 def stop(count: int) -> None:
@@ -93,7 +93,7 @@ def test_a_conversation_goes_to_the_other_database_and_back_and_is_the_same(
         first = exported(store, tmp_path)
         path.write_bytes(first)
         was = [seen(store, user) for user in ("ann", "bob", "cid")]
-        talked = store.read(queries.history, None, key("room"), None, None, 200).result(10)
+        talked = store.read(queries.history, None, key("room"), None, None, 200).result(30)
     assert b"SECRET" not in first
 
     with open_store(postgres_url) as store:
@@ -103,12 +103,12 @@ def test_a_conversation_goes_to_the_other_database_and_back_and_is_the_same(
             importer.write(stop)
         # Half of it is there, and nobody sees any of it.
         assert seen(store, "ann")[0] == []
-        assert store.read(queries.conversation, None, key("room")).result(10) is None
+        assert store.read(queries.conversation, None, key("room")).result(30) is None
 
         assert "room: 23 messages imported" in import_from(store, "acme", str(path))
         assert "room: 0 messages imported" in import_from(store, "acme", str(path))
         assert [seen(store, user) for user in ("ann", "bob", "cid")] == was
-        assert store.read(queries.history, None, key("room"), None, None, 200).result(10) == talked
+        assert store.read(queries.history, None, key("room"), None, None, 200).result(30) == talked
         second = exported(store, tmp_path)
         again = reply(store, send("room", "ann", "more"))["message"]
         assert again["seq"] == was[0][0][0]["change_seq"] + 1
@@ -162,7 +162,7 @@ def test_reactions_that_change_during_an_export_come_back_as_one_sum(
         async def read(query: Any, *args: Any) -> Any:
             if query is queries.export_reactions:
                 do(store, *meanwhile)
-            return store.read(query, *args).result(10)
+            return store.read(query, *args).result(30)
 
         async def whole() -> bytes:
             return b"".join([lines async for lines, _ in export(read, key("room"))])
@@ -171,7 +171,7 @@ def test_reactions_that_change_during_an_export_come_back_as_one_sum(
     for url in (f"sqlite:///{tmp_path}/b.db", postgres_url):
         with open_store(url) as store:
             import_from(store, "acme", str(tmp_path / "file"))
-            page = store.read(queries.history, None, key("room"), None, None, 9).result(10)
+            page = store.read(queries.history, None, key("room"), None, None, 9).result(30)
             assert [message["reactions"] for message in page["messages"]] == [
                 [
                     {"emoji": "b", "count": 2, "user_ids": ["bob", "dan"]},

@@ -17,7 +17,7 @@ def parent() -> Iterator[Callable[..., Child]]:
     """`parent("obedient")` is the parent of two stubs that behave like that."""
     children: list[Child] = []
 
-    def start(*behaviour: str, drain_seconds: float = 5) -> Child:
+    def start(*behaviour: str, drain_seconds: float = 30) -> Child:
         program = Path(__file__).with_name("workers_stubs.py")
         children.append(Child([sys.executable, program, str(drain_seconds), *behaviour]))
         return children[-1]
