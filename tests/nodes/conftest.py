@@ -125,7 +125,7 @@ class Crowd:
             self.observers.append(observer)
             self._watching.append(asyncio.create_task(observer.run()))
 
-    async def more(self, count: int, timeout: float = 20) -> None:
+    async def more(self, count: int, timeout: float = 60) -> None:
         """Returns when `count` more messages have been acknowledged."""
         goal = self.oracle.acknowledged + count
         async with asyncio.timeout(timeout):
@@ -133,11 +133,18 @@ class Crowd:
                 self._raise()
                 await asyncio.sleep(0.01)
 
-    async def refusals(self, count: int, timeout: float = 20) -> None:
+    async def refusals(self, count: int, timeout: float = 60) -> None:
         """Returns when `count` more sends have been refused."""
         goal = sum(len(sender.refusals) for sender in self.senders) + count
         async with asyncio.timeout(timeout):
             while sum(len(sender.refusals) for sender in self.senders) < goal:
+                self._raise()
+                await asyncio.sleep(0.01)
+
+    async def back(self, times: int) -> None:
+        """Returns when each sender has connected so often."""
+        async with asyncio.timeout(60):
+            while any(sender.connections < times for sender in self.senders):
                 self._raise()
                 await asyncio.sleep(0.01)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.raw_socket import RawSocket
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_without_file_descriptors_those_who_are_in_stay_served(
     small_node, make_room, connect, backend
 ):

@@ -15,7 +15,7 @@ REFUSALS = (
 )
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_room_heals_it(
     small_node, make_room, connect
 ):
@@ -44,7 +44,7 @@ async def test_on_a_full_disk_writes_are_refused_reads_go_on_and_room_heals_it(
     await alice.request("typing", {"conversation_id": room, "is_typing": True})
     await bob.expect("typing", user_id="alice")
     resource.prlimit(small_node.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(50):
         while True:
             with contextlib.suppress(RequestFailed):
                 ack = await alice.send_message(room, "x" * 20_000, f"m-{number}")

@@ -92,7 +92,7 @@ async def lives(raw: RawSocket) -> list[dict]:
                 return seen
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_nonsense_is_answered_and_the_connection_lives(small_node, room, connect):
     """P4, P8 (section 3, rows 48, 49, 52): an answer for each, and nobody else notices."""
     alice = await connect(small_node, "alice")
@@ -110,11 +110,12 @@ async def test_nonsense_is_answered_and_the_connection_lives(small_node, room, c
     typed = await alice.expect("typing")
     assert typed["user_id"] == "bob"
     await alice.send_message(room, "untouched")
+    await alice.expect("new_message", content="untouched")
     assert [message["content"] for message in alice.messages(room)] == ["untouched"]
     await raw.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_what_cannot_be_answered_ends_its_own_connection_alone(small_node, room, connect):
     """P4 (section 3, rows 7, 9, 49): a documented close code, and others go on talking."""
     alice = await connect(small_node, "alice")
@@ -163,7 +164,7 @@ async def test_a_flood_is_slowed_down_and_then_sent_away(start, make_room, conne
     node = await start({"ANMEI_LIMIT_FRAMES_PER_SECOND": "5", "ANMEI_LIMIT_FRAMES_BURST": "20"})
     alice, bob = await connect(node, "alice"), await connect(node, "bob")
     flood = '{"type":"ping","data":{}}'
-    await send_until_closed(bob, flood, 80)
+    await send_until_closed(bob, flood, 5_000)
     error = await bob.expect_error("rate_limited")
     assert error["retryable"] is True
     assert error["retry_after_ms"] > 0
@@ -248,7 +249,7 @@ def test_no_frame_makes_the_server_fail(io_loop, small_node, room):
             payload = text.replace("ROOM", room).encode("utf-8", "surrogatepass")
             await raw.send_frame(TEXT, payload)
         await raw.send_frame(TEXT, b'{"type":"ping","id":"alive","data":{}}')
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while (frame := await raw.read_frame()) is not None:
                 if frame.opcode == CLOSE:
                     code = int.from_bytes(frame.payload[:2])

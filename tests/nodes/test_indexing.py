@@ -10,7 +10,7 @@ from tests.support.http import Http
 from tests.support.process import AnmeiProcess
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=100)
 async def test_what_was_sent_before_a_kill_is_found_behind_it(
     anmei: Callable[..., AnmeiProcess], tmp_path: Path
 ) -> None:

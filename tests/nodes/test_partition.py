@@ -18,7 +18,7 @@ def cable(redis_server: Redis) -> Iterator[Cable]:
     cable.close()
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test(timeout=110)
 async def test_a_node_that_is_parted_from_redis_serves_its_own_and_catches_up(
     postgres_url, redis_server, cable, start, make_room, connect
 ):

@@ -21,7 +21,7 @@ async def test_a_client_that_promised_to_sync_and_does_not_is_served_from_the_se
     start, make_room, connect
 ):
     """P2: after ANMEI_SYNC_WAIT the server's own place counts; before it nothing durable comes."""
-    node = await start({"ANMEI_SYNC_WAIT": "700"})
+    node = await start({"ANMEI_SYNC_WAIT": "3000"})
     room = await make_room(node, "alice", "bob")
     alice, bob = await connect(node, "alice"), await connect(node, "bob", device_id="phone")
     first = await alice.send_message(room, "held")
@@ -132,7 +132,7 @@ async def test_a_place_beyond_the_head_starts_the_client_afresh(node, make_room,
 
 
 @pytest.mark.parametrize("outbound", ["16384", "262144"])
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_what_is_sent_during_a_long_replay_follows_it_in_order(
     database_url, start, make_room, connect, outbound
 ):
@@ -166,7 +166,7 @@ async def test_what_is_sent_during_a_long_replay_follows_it_in_order(
         assert report["count"] == counted == report["to"] - report["from"]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_a_replay_to_a_device_that_reads_in_bursts_is_whole(start, make_room, connect):
     """P2, P4: the replay waits for a reader that pauses; it does not end it and skips nothing."""
     node = await start(FAST)
@@ -190,7 +190,7 @@ async def test_a_replay_to_a_device_that_reads_in_bursts_is_whole(start, make_ro
     await asyncio.sleep(0.5)
     raw.go_on_reading()
     seqs = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (frame := await raw.read_frame(30)) is not None:
             text = frame.payload.decode()
             if frame.opcode == 1 and '"type":"new_message"' in text:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_a_retry_finds_its_message_after_a_restart_and_from_another_device(
     node, make_room, connect
 ):
@@ -24,7 +24,7 @@ async def test_a_retry_finds_its_message_after_a_restart_and_from_another_device
     assert [message["content"] for message in page["messages"]] == ["once", "then"]
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_fifty_at_once_over_both_doors_make_one_message(node, make_room, backend, connect):
     """P3: sent by several devices and over HTTP in the same moment, it is stored once."""
     room = await make_room(node, "alice", "bob")

@@ -1,7 +1,6 @@
 """Devices that read slowly, stop reading, fall silent or die, among others that do not."""
 
 import asyncio
-import contextlib
 import time
 
 import pytest
@@ -44,7 +43,7 @@ async def slowest(client: Client, rounds: int = 30) -> float:
     return worst
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test(timeout=110)
 async def test_twenty_readers_that_stopped_cost_the_others_nothing_and_lose_nothing(
     start, make_room, connect, metrics
 ):
@@ -86,7 +85,7 @@ async def has_connections(metrics, node, count: int) -> bool:
     return (await metrics(node)).get("anmei_connections_open") == count
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_a_reader_that_keeps_up_is_sent_frames_larger_than_the_queue(
     small_node, make_room, connect
 ):
@@ -109,13 +108,13 @@ async def test_a_reader_that_keeps_up_is_sent_frames_larger_than_the_queue(
     await bob.expect("new_message", conversation_id=rooms[1], seq=3)
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_a_peer_that_falls_silent_is_ended_and_counted(
     start, proxy, make_room, connect, metrics
 ):
     """P4 (rows 8, 9): no end of the connection is ever seen; the heartbeat ends it with 4201, the
     others stay, and nothing is lost for when it comes back."""
-    env = {"WS_HEARTBEAT_INTERVAL": "300", "WS_CONNECTION_TIMEOUT": "3000"}
+    env = {"WS_HEARTBEAT_INTERVAL": "300", "WS_CONNECTION_TIMEOUT": "6000"}
     node = await start({**env, "ANMEI_PRESENCE_GRACE": "0"})
     room = await make_room(node, "alice", "bob")
     alice = await connect(node, "alice")
@@ -134,7 +133,7 @@ async def test_a_peer_that_falls_silent_is_ended_and_counted(
     assert [message["content"] for message in back.messages(room)] == ["are you there?"]
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test(timeout=110)
 async def test_one_that_dies_in_the_middle_of_a_fan_out_disturbs_none_of_the_others(
     start, make_room, connect
 ):
@@ -154,7 +153,7 @@ async def test_one_that_dies_in_the_middle_of_a_fan_out_disturbs_none_of_the_oth
         assert seqs == list(range(2, 22))
 
 
-@pytest.mark.gen_test(timeout=90)
+@pytest.mark.gen_test(timeout=110)
 async def test_three_hundred_abrupt_ends_leave_nothing_behind(start, make_room, connect, metrics):
     """I7: in the middle of the handshake, of the welcome, of a replay, of a request and of
     nothing; connections, files and tasks return to where they were."""
@@ -209,8 +208,8 @@ async def test_three_hundred_abrupt_ends_leave_nothing_behind(start, make_room, 
 
     async def storm(rounds: int) -> None:
         for _ in range(rounds):
-            with contextlib.suppress(*BROKEN):
-                await asyncio.gather(*(race() for race in races))
+            ends = await asyncio.gather(*(race() for race in races), return_exceptions=True)
+            assert all(end is None or isinstance(end, BROKEN) for end in ends), ends
 
     async def calm() -> tuple[int, float]:
         await until(lambda: has_connections(metrics, node, 1))
@@ -234,7 +233,7 @@ async def settled(node) -> bool:
     return node.child.open_files() == count
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_a_burst_that_is_committed_at_once_does_not_make_a_quick_reader_slow(
     database_url, start, make_room, connect
 ):
@@ -252,7 +251,7 @@ async def test_a_burst_that_is_committed_at_once_does_not_make_a_quick_reader_sl
     assert [message["seq"] for message in bob.messages(room)] == list(range(2, 202))
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_a_link_that_passes_one_byte_at_a_time_changes_nothing(
     small_node, proxy, make_room, connect
 ):
@@ -262,7 +261,7 @@ async def test_a_link_that_passes_one_byte_at_a_time_changes_nothing(
     middle = await asyncio.to_thread(proxy, small_node.port)
     middle.dribble["up"] = middle.dribble["down"] = True
     token = small_node.token("bob")
-    far = await Client.connect(f"ws://127.0.0.1:{middle.port}/ws/chat", token, timeout=30)
+    far = await Client.connect(f"ws://127.0.0.1:{middle.port}/ws/chat", token, timeout=60)
     sent = await far.send_message(room, "one byte at a time \u00e9\u6f22")
     shown = await alice.expect("new_message", seq=sent["seq"])
     assert shown["content"] == "one byte at a time \u00e9\u6f22"

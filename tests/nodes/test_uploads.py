@@ -23,7 +23,7 @@ from tusclient.client import TusClient
 
 url, token, path = sys.argv[1:]
 client = TusClient(url, headers={"Authorization": "Bearer " + token})
-uploader = client.uploader(path, metadata={"filename": "large"}, retries=100, retry_delay=0.1)
+uploader = client.uploader(path, metadata={"filename": "large"}, retries=900, retry_delay=0.1)
 uploader.set_url(uploader.create_url())
 print(uploader.url, flush=True)
 uploader.offset = 0
@@ -70,7 +70,7 @@ def saved(node: AnmeiProcess, path: str) -> int:
         link.close()
 
 
-@pytest.mark.gen_test(timeout=100)
+@pytest.mark.gen_test(timeout=115)
 async def test_an_unmodified_client_uploads_200_mb_through_three_kills(start, tmp_path) -> None:
     size = 200 * MEGABYTE
     node: AnmeiProcess = await start({"ANMEI_LIMIT_REQUESTS_PER_SECOND": "0"})
@@ -115,7 +115,7 @@ async def half(node: AnmeiProcess, path: str, size: int) -> RawSocket:
     return raw
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=110)
 async def test_another_node_goes_on_where_the_first_one_stopped(
     postgres_url, redis_server, start, tmp_path
 ) -> None:
