@@ -90,8 +90,8 @@ class Sequencer:
         """`seats(key, user_keys)` yields the devices here of those users that listen to `key`;
         `fill(sequencer)` reads what is above the mark and calls `filled`, or `retry`;
         `said(sequencer, change)` hears of each new message that went out; `newcomers(user_keys)`
-        of those who are here and were let in by an event that did not come in its turn, so that
-        they begin at another one."""
+        of those who are here and were put out, or let in by an event that did not come in its
+        turn, so that they begin at another one."""
         self.key = key
         self.mark = mark
         self.devices: dict[Device, None] = {}
@@ -227,13 +227,15 @@ class Sequencer:
                 seated[device] = None
             else:
                 behind.add(device.principal.key)
-        if behind and self._newcomers is not None:
-            self._newcomers(behind)
         # Whoever was seated and is no longer, and whoever is being welcomed just now.
         gone = dict.fromkeys(self._seats(self.key, change.removed)) | self.devices
         for device in gone:
             if device not in seated:
                 device.put_out(self.key, self._goodbye(change))
+                # As long as that was not known, a seat that is missing elsewhere did not show.
+                behind.add(device.principal.key)
+        if behind and self._newcomers is not None:
+            self._newcomers(behind)
         for device in seated:
             if device not in self.devices and not device.attached:
                 device.meanwhile[self.key] = change.change_seq

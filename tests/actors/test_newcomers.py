@@ -8,6 +8,7 @@ from typing import Any
 
 from anmei.commands import AddParticipants, CreateConversation, RemoveParticipant, SendMessage
 from anmei.ids import new_id
+from anmei.inbox import inbox_key
 from db import queries
 from tests.actors.full_nodes import ROOM, FullNode, Pair, Person
 from tests.actors.redis_nodes import quiet, until
@@ -72,6 +73,23 @@ async def test_who_is_let_in_by_a_word_that_is_lost_is_told_when_the_loss_is_not
     await pair.one.do(said("again"))
     await until(lambda: zoe.contents() == ["welcome", "again"])
     assert numbered(zoe) == [("conversation_updated", 2), ("new_message", 3), ("new_message", 4)]
+
+
+async def test_who_was_put_out_of_one_and_let_into_another_is_told_of_both(pair: Pair) -> None:
+    """By their number alone the conversations of a device are what the store has, then."""
+    other = "default/other"
+    await pair.one.do(CreateConversation(other, "group", "default/ada", (ZOE,), 2))
+    zoe = await pair.two.person("zoe")
+    await pair.two.bus.settled()
+    held = Held(pair.one)
+    await pair.one.do(RemoveParticipant(other, "default/ada", ZOE, 3))
+    await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 3))
+    await pair.one.do(said("welcome"))
+    held.lose()
+    pair.two.router.gap()
+    await until(lambda: zoe.contents() == ["welcome"])
+    assert numbered(zoe, "other")[-1:] == [("conversation_updated", 2)]
+    assert set(zoe.device.conversations) == {ROOM, inbox_key(ZOE)}
 
 
 async def test_who_is_let_in_where_others_of_the_node_are_is_told_of_it_all_the_same(
