@@ -113,6 +113,21 @@ class Agreement:
             user.preference_seq = last
         return last
 
+    def told(self, key: str, user_keys: Iterable[str], type: str, data: Mapping[str, Any]) -> None:
+        """An event of a conversation went to the devices of these users here that are seated there.
+        What was so set need not be looked up any more, if all before it was told and nobody is left
+        out."""
+        if type != "preference_update":
+            return
+        for user in [self._users[user_key] for user_key in user_keys if user_key in self._users]:
+            out = any(
+                device.attached and device.only in (None, key) and key not in device.conversations
+                for device in user.devices
+            )
+            for preference in data["preferences"]:
+                if not out and preference["seq"] - 1 == user.preference_seq:
+                    user.preference_seq = preference["seq"]
+
     def close_gap(self) -> None:
         """Something may have passed unseen: the store is asked."""
         self.look(list(self._users))
@@ -138,15 +153,17 @@ class Agreement:
             log.info("preferences could not be compared with the store: %s", error)
 
     async def _catch_up(self, key: str, last: int) -> None:
-        """What was told meanwhile is told again: a client takes the higher number."""
+        """What is read here as its word comes is told twice: a client takes the higher number."""
         user = self._users.get(key)
         while user is not None and user.preference_seq is not None and user.preference_seq < last:
             page = await self._read(key, user.preference_seq)
+            place = page[-1]["seq"] if len(page) == PAGE else last
+            news = [one for one in page if one["seq"] > user.preference_seq]
             for device in list(user.devices):
-                shown = [one for one in page if _is_for(device, one)]
+                shown = [one for one in news if _is_for(device, one)]
                 if shown and device.attached:
                     device.push(Event.of("preference_update", {"preferences": shown}))
-            user.preference_seq = page[-1]["seq"] if len(page) == PAGE else last
+            user.preference_seq = max(user.preference_seq, place)
 
     async def _read(self, key: str, place: int) -> list[dict[str, Any]]:
         return await asyncio.wrap_future(

@@ -159,7 +159,9 @@ class Relay:
                 router.whisper_here(sequencer, Event.of(envelope["type"], envelope["data"]), None)
         elif kind == "mark":
             event = Event.of(envelope["type"], envelope["data"])
-            router.tell_here(envelope["key"], envelope["users"], event)
+            key, users = envelope["key"], envelope["users"]
+            router.tell_here(key, users, event)
+            router.agreement.told(key, users, envelope["type"], envelope["data"])
         elif kind == "shown":
             router.news.said(
                 envelope["user"], envelope["name"], envelope["last_seen"], envelope["keys"]

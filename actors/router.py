@@ -214,6 +214,7 @@ class Router:
             self._receipts.moved(outcome.mark)
         for told in outcome.told:
             self._tell(told.conversation_key, (told.user_key,), told.type, told.data)
+            self.agreement.told(told.conversation_key, (told.user_key,), told.type, told.data)
         if outcome.post is not None:
             self.relay.post(outcome.post)
             self.inboxes.arrive(outcome.post)
@@ -365,8 +366,7 @@ class Router:
                 device.push_if_room(event)
 
     def _tell(self, key: str, user_keys: tuple[str, ...], type: str, data: dict[str, Any]) -> None:
-        """An unnumbered event of one conversation for those of its devices that these users have,
-        here and on other nodes."""
+        """An unnumbered event of one conversation for what these users have in it, on all nodes."""
         self.tell_here(key, user_keys, Event.of(type, data))
         self.relay.mark(key, user_keys, type, data)
 

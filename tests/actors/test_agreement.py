@@ -83,6 +83,18 @@ async def test_what_another_node_could_not_tell_is_found_when_the_gap_is_known(t
     await until(lambda: preferences(there) == preferences(here))
 
 
+@pytest.mark.parametrize("where", ["one", "two"])
+async def test_what_was_told_in_its_turn_is_not_told_again_when_a_device_comes(two: Pair, where):
+    here, there = await two.one.person("ada"), await two.two.person("ada")
+    here.say("pin_conversation", conversation_id="room")
+    await until(lambda: preferences(here) and preferences(there))
+    there.say("mute_conversation", conversation_id="room")
+    await until(lambda: len(preferences(here)) == len(preferences(there)) == 2)
+    await getattr(two, where).person("ada")
+    for person in (here, there):
+        assert len(person.of("preference_update")) == 2
+
+
 async def test_a_status_holds_on_all_nodes_and_for_who_comes_back(two: Pair):
     bob = await two.one.person("bob")
     here, there = await two.one.person("ada"), await two.two.person("ada")

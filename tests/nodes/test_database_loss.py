@@ -7,6 +7,7 @@ import time
 import psycopg2
 import pytest
 
+from tests.actors.redis_nodes import until_answer
 from tests.support.client import RequestFailed
 from tests.support.regulars import read_history
 from tests.support.servers import database_of
@@ -94,7 +95,11 @@ async def test_without_a_database_sends_fail_at_once_and_typing_goes_on(
     messages = await read_history(alice, room)
     assert [message["content"] for message in messages] == ["before", "back", "lost?"]
     assert (messages[0]["id"], messages[2]["id"]) == (kept["message_id"], ack["message_id"])
-    assert (await backend(node, "GET", "/readyz")).status == 200
+
+    async def answered() -> int:
+        return (await backend(node, "GET", "/readyz")).status
+
+    await until_answer(answered, 200)
 
 
 @pytest.mark.gen_test(timeout=110)

@@ -87,13 +87,13 @@ async def test_a_client_that_never_reads_does_not_hold_up_a_stop(start, make_roo
     await sloth.close()
 
 
-@pytest.mark.gen_test(timeout=60)
+@pytest.mark.gen_test(timeout=100)
 async def test_what_is_written_at_the_very_end_reaches_the_people_of_other_nodes(
     postgres, postgres_url, redis_server, start, make_room, connect
 ):
     """P9, P5: a node takes its leave of the others when all that it took is committed and told."""
     env = {"DATABASE_URL": postgres_url, "REDIS_URL": redis_server.url}
-    leaving, other = await start({**env, "ANMEI_DRAIN_TIMEOUT": "6000"}), await start(env)
+    leaving, other = await start({**env, "ANMEI_DRAIN_TIMEOUT": "30000"}), await start(env)
     room = await make_room(leaving, "alice", "bob")
     alice, bob = await connect(leaving, "alice"), await connect(other, "bob")
     await alice.send_message(room, "first")

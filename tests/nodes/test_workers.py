@@ -86,6 +86,7 @@ def knocking(port: int) -> Iterator[list[OSError]]:
         thread.join()
 
 
+@pytest.mark.gen_test(timeout=100)
 async def test_each_worker_is_a_node_of_its_own_behind_one_port(parent):
     base = free_port(3)
     node = await asyncio.to_thread(parent, 3, {"ANMEI_WORKER_PORT": str(base)})
