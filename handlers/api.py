@@ -10,7 +10,7 @@ import msgspec
 from anmei.codec import decode_body, encode, explain
 from anmei.commands import Command
 from anmei.errors import AnmeiError, ErrorCode, not_found
-from anmei.ids import CLIENT_ID_WORDS, is_client_id, is_id, make_key
+from anmei.ids import CLIENT_ID_WORDS, is_client_id, is_id, make_key, new_id
 from anmei.principal import USER, Principal
 from db import queries
 from handlers.answers import Answers
@@ -119,6 +119,14 @@ class ApiHandler(Answers):
         if len(given) > 1 or not is_client_id(given[0]):
             raise _bad(f"Idempotency-Key: expected {CLIENT_ID_WORDS}, once")
         return given[0]
+
+    def client_msg_id(self, given: str | None) -> str:
+        """What a message goes by when it is asked for again: the header, or what is `given` in the
+        body; where there is neither, something new."""
+        header = self.idempotency_key()
+        if header is not None and given not in (None, header):
+            raise _bad("Idempotency-Key and client_msg_id differ: send one")
+        return header or given or new_id("auto")
 
     def key(self, id: str, what: str = "conversation") -> str:
         """The key of an id that stands in the path, in the tenant of whoever asks."""

@@ -14,7 +14,7 @@ from anmei.commands_changes import (
     RecallMessage,
 )
 from anmei.content import check_content, check_emoji
-from anmei.errors import AnmeiError, ErrorCode, not_found
+from anmei.errors import not_found
 from anmei.frames import MAX_FORWARDS, ClientId, Id, Limit, Mentions
 from anmei.ids import id_of, is_id, make_key, new_id
 from db import queries
@@ -118,11 +118,7 @@ class ForwardTo(ChangeHandler):
 
     async def post(self, id: str) -> None:
         body = self.body(Forward)
-        header = self.idempotency_key()
-        if header is not None and body.client_msg_id not in (None, header):
-            raise AnmeiError(
-                ErrorCode.BAD_REQUEST, "Idempotency-Key and client_msg_id differ: send one"
-            )
+        client_msg_id = self.client_msg_id(body.client_msg_id)
         asked = self.asked(id, body.sender_id)
         keys = tuple(dict.fromkeys(self.key(each) for each in body.conversation_ids))
         reply = await self.commit(
@@ -131,7 +127,7 @@ class ForwardTo(ChangeHandler):
                 by_name=await self.name_of(id_of(asked["by_key"])),
                 conversation_keys=keys,
                 message_ids=tuple(new_id("msg") for _ in keys),
-                client_msg_id=header or body.client_msg_id or new_id("auto"),
+                client_msg_id=client_msg_id,
             )
         )
         counters = self.services.counters

@@ -24,7 +24,8 @@ class SocketConduit:
     """The socket of `stream`, taken over."""
 
     __slots__ = (
-        "_closed", "_loop", "_owner", "_paused", "_queue", "_sealed", "_send", "_socket", "waiting",
+        "_closed", "_early", "_loop", "_owner", "_paused", "_queue", "_sealed", "_send", "_socket",
+        "waiting",
     )  # fmt: skip
 
     def __init__(self, stream: IOStream) -> None:
@@ -35,21 +36,23 @@ class SocketConduit:
         self._queue: deque[bytes | memoryview] = deque()
         self._closed = self._sealed = stream.closed()
         self._paused = True
+        #: What came together with the request, before the connection was ours.
+        self._early = b""
         self.waiting = 0
         if not self._closed:
-            early = bytes(stream._read_buffer)
+            self._early = bytes(stream._read_buffer)
             stream.io_loop.remove_handler(stream.fileno())
             # The stream must not close what is no longer its own.
             stream.socket = None  # type: ignore[assignment]
             stream._closed = True
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if early:
-                self._loop.call_soon(self._hand_on, early)
 
     def start(self, owner: "Owner") -> None:
         self._owner = owner
         if self._closed:
             self._loop.call_soon(self._lost)
+        elif self._early:
+            self._loop.call_soon(self._hand_on)
         else:
             self.resume()
 
@@ -122,10 +125,12 @@ class SocketConduit:
         elif self._owner is not None:
             self._owner.on_bytes(data)
 
-    def _hand_on(self, data: bytes) -> None:
-        """What came together with the request, before the connection was ours."""
+    def _hand_on(self) -> None:
+        """What came early, and from here on what comes."""
+        early, self._early = self._early, b""
         if self._owner is not None and not self._closed:
-            self._owner.on_bytes(data)
+            self.resume()
+            self._owner.on_bytes(early)
 
     def _on_writable(self) -> None:
         queue = self._queue

@@ -69,7 +69,10 @@ class Download:
         handler.set_header("Vary", "Origin, Authorization")
 
     def _part(self, size: int) -> tuple[int, int]:
-        headers = self._handler.request.headers
+        request = self._handler.request
+        headers = request.headers
+        if request.method != "GET":
+            return 0, size  # only there a range has a meaning (RFC 9110, 14.2)
         if headers.get("If-Range", self._etag) != self._etag:
             return 0, size  # of another version than the part that the client has
         try:

@@ -100,7 +100,7 @@ class Posts(ApiHandler):
                 sender_key=make_key(principal.tenant, sender_id),
                 sender_name=name,
                 sender_type=body.sender_type,
-                client_msg_id=self._client_msg_id(body.client_msg_id),
+                client_msg_id=self.client_msg_id(body.client_msg_id),
                 content=content,
                 created_at=now_ms(),
                 recipient_keys=tuple(make_key(principal.tenant, id) for id in body.recipient_ids),
@@ -123,14 +123,6 @@ class Posts(ApiHandler):
             "created_at": message["created_at"],
         }
         self.reply(200 if reply["duplicate"] else 201, answer)
-
-    def _client_msg_id(self, given: str | None) -> str:
-        header = self.idempotency_key()
-        if header is not None and given not in (None, header):
-            raise AnmeiError(
-                ErrorCode.BAD_REQUEST, "Idempotency-Key and client_msg_id differ: send one"
-            )
-        return header or given or new_id("auto")
 
 
 class Inbox(InboxHandler):

@@ -74,7 +74,7 @@ class MessageHandler(ConversationHandler):
         content = await content_of(self, body.content, body.template)
         check_content(content, self.services.settings.limit_content_bytes)
         metadata = check_metadata(body.extra_metadata)
-        client_msg_id = self._client_msg_id(body)
+        client_msg_id = self.client_msg_id(body.client_msg_id)
         sender_id, sender_name = await self._sender(body)
         principal = self.principal
         held = check_body(body.message_type, body.body, privileged=principal.acts_for_others)
@@ -102,14 +102,6 @@ class MessageHandler(ConversationHandler):
         counters.messages += 1
         counters.duplicates += reply["duplicate"]
         return not reply["duplicate"], reply["message"]
-
-    def _client_msg_id(self, body: NewMessage) -> str:
-        header = self.idempotency_key()
-        if header is not None and body.client_msg_id not in (None, header):
-            raise AnmeiError(
-                ErrorCode.BAD_REQUEST, "Idempotency-Key and client_msg_id differ: send one"
-            )
-        return header or body.client_msg_id or new_id("auto")
 
     async def _sender(self, body: NewMessage) -> tuple[str, str]:
         """The id and the shown name of whoever the message is from."""

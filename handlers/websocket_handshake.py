@@ -23,6 +23,8 @@ def shake_hands(handler: WebSocketHandler) -> Agreement | None:
     if headers.get("Sec-WebSocket-Version") != "13":
         handler.set_status(426)
         handler.set_header("Sec-WebSocket-Version", "13")
+        handler.set_header("Upgrade", "websocket")  # as RFC 9110, 15.5.22, wants it
+        handler.set_header("Connection", "Upgrade")
         handler.set_header("Content-Type", "text/plain; charset=UTF-8")
         handler.finish("Expected Sec-WebSocket-Version: 13")
         return None

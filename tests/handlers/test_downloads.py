@@ -126,6 +126,9 @@ async def test_one_part_may_be_asked_for(as_) -> None:
     assert (same.status, same.body) == (206, b"234")
     other = await cid.get(path, headers={"Range": "bytes=2-4", "If-Range": '"x"'})
     assert (other.status, other.body) == (200, b"0123456789")
+    for given in ("bytes=2-4", "bytes=99-"):
+        bare = await cid.request("HEAD", path, headers={"Range": given})
+        assert (bare.status, bare.headers["Content-Length"]) == (200, "10")
     kept = await cid.get(path, headers={"If-None-Match": etag})
     assert (kept.status, kept.body) == (304, b"")
 

@@ -158,8 +158,13 @@ class Peer:
 
     @classmethod
     async def connect(
-        cls, server: Server, headers: dict[str, str] | None = None, receive_buffer: int = 0
+        cls,
+        server: Server,
+        headers: dict[str, str] | None = None,
+        receive_buffer: int = 0,
+        behind: bytes = b"",
     ) -> "Peer":
+        """`behind` is sent together with the handshake."""
         sock = socket.socket()
         sock.setblocking(False)
         if receive_buffer:
@@ -175,7 +180,7 @@ class Peer:
             **(headers or {}),
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        await peer.send(f"GET / HTTP/1.1\r\n{lines}\r\n".encode())
+        await peer.send(f"GET / HTTP/1.1\r\n{lines}\r\n".encode() + behind)
         while b"\r\n\r\n" not in peer.received:
             await peer._more()
         peer.response, _, peer.received = peer.received.partition(b"\r\n\r\n")
@@ -456,6 +461,7 @@ async def test_another_version_is_told_ours(
     async with server.peer(headers={"Sec-WebSocket-Version": "8"}) as peer:
         assert peer.response.startswith(b"HTTP/1.1 426 ")
         assert peer.header("Sec-WebSocket-Version") == "13"
+        assert (peer.header("Upgrade"), peer.header("Connection")) == ("websocket", "Upgrade")
 
 
 @pytest.mark.parametrize("name", ["Protocol", "Extensions"])
@@ -769,6 +775,22 @@ async def test_nothing_reaches_the_sink_before_open_has_ended(server: Server) ->
         assert (server.sink.texts, server.sink.ends) == ([], [])
         gate.set()
         assert await server.sink.closed == (1006, "")
+
+
+async def test_what_comes_together_with_the_handshake_waits_for_open_and_comes_first(
+    server: Server,
+) -> None:
+    gate = asyncio.Event()
+
+    async def wait(sink: EchoSink) -> None:
+        await gate.wait()
+
+    server.on_open = wait
+    async with server.peer(behind=frame(0x81, b"1") + frame(0x81, b"22")[:3]) as peer:
+        await peer.send(frame(0x81, b"22")[3:])
+        gate.set()
+        assert await peer.receive() == (0x81, b"1")
+        assert await peer.receive() == (0x81, b"22")
 
 
 # permessage-deflate
