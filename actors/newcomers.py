@@ -115,12 +115,14 @@ class Newcomers:
                     await self._bring(device, now[key])
                 else:
                     self._router.unseat(device, key)
-        except (StoreUnavailable, AnmeiError):
+        except Exception as error:
             # What came meanwhile would be held for ever behind a replay that will not end.
             for device, key in begun:
                 if device.held is not None and key in device.held:
                     why = "a replay could not be finished"
                     device.close(CloseCode.OVERLOADED, why, RETRY_AFTER_MS)
+            if not isinstance(error, StoreUnavailable | AnmeiError):
+                raise
 
     async def _bring(self, device: Device, place: queries.Place) -> None:
         """Replays what there is since the user came in."""

@@ -143,7 +143,7 @@ class Resend:
     def _may(self, device: Device) -> bool:
         """Whether the device can be replayed to now; a later sweep looks again."""
         return (
-            not device.replaying
+            not _busy(device)
             and device not in self._under_way
             and len(self._under_way) < MOST_REPLAYS
         )
@@ -151,7 +151,10 @@ class Resend:
     async def _again(self, device: Device, sequencer: Sequencer, said: Said) -> None:
         try:
             place = await self._place(device, sequencer.key)
-            if place >= said.seq or device.closed or device.replaying:
+            if place >= said.seq:
+                device.acknowledged(sequencer.key, place)  # so that no try is lost by it
+                return
+            if device.closed or _busy(device):
                 return
             self._counters.resends += 1
             place = max(place, sequencer.mark - min(MOST_EVENTS, self._limit))
@@ -164,18 +167,25 @@ class Resend:
                 counters=self._counters,
                 resent=True,
             ).run()
-        except (StoreUnavailable, AnmeiError):
+        except Exception as error:
             # What came meanwhile may be held behind a replay that will not end.
             if device.held is not None and not device.replaying:
                 device.close(CloseCode.OVERLOADED, "a replay could not be finished", RETRY_AFTER_MS)
+            if not isinstance(error, StoreUnavailable | AnmeiError):
+                raise
         finally:
             self._under_way.discard(device)
 
     async def _place(self, device: Device, key: str) -> int:
-        """Up to where the device has acknowledged a conversation."""
+        """Up to where the device has acknowledged a conversation that it was sent."""
         acked = None if device.acked is None else device.acked.get(key)
         if acked is not None and acked.seq:
             return acked.seq
         return await asyncio.wrap_future(
             self._store.read(queries.device_place, device.principal.key, device.device_id, key)
         )
+
+
+def _busy(device: Device) -> bool:
+    """Whether something is replayed to the device, which another replay would cut short."""
+    return device.replaying or device.held is not None

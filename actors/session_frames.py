@@ -1,6 +1,7 @@
 """Frames that are kept nowhere: who is there, looks, types. One function a frame type."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from actors.device import Device
@@ -29,19 +30,16 @@ def typing(user: "UserActor", device: Device, id: str | None, data: frames.Typin
     user.acknowledge(device, id, {})
 
 
-def join_session(
-    user: "UserActor", device: Device, id: str | None, data: frames.JoinSession
+def _look_at(
+    user: "UserActor",
+    device: Device,
+    id: str | None,
+    data: frames.JoinSession | frames.LeaveSession,
+    *,
+    joined: bool,
 ) -> None:
     key = user.seat(device, data.conversation_id)
-    user.router.look_at(device, key, joined=True)
-    user.acknowledge(device, id, {})
-
-
-def leave_session(
-    user: "UserActor", device: Device, id: str | None, data: frames.LeaveSession
-) -> None:
-    key = user.seat(device, data.conversation_id)
-    user.router.look_at(device, key, joined=False)
+    user.router.look_at(device, key, joined=joined)
     user.acknowledge(device, id, {})
 
 
@@ -63,8 +61,8 @@ def authenticate(
 HANDLERS: dict[str, Callable[..., None]] = {
     "ping": ping,
     "typing": typing,
-    "join_session": join_session,
-    "leave_session": leave_session,
+    "join_session": partial(_look_at, joined=True),
+    "leave_session": partial(_look_at, joined=False),
     "set_status": set_status,
     "authenticate": authenticate,
 }

@@ -105,16 +105,17 @@ def attach_view(
 
 
 def device_place(database: Database, user_key: str, device_id: str, conversation_key: str) -> int:
-    """Up to where a device has acknowledged a conversation, or, where it never has, its user."""
+    """Up to where a device has acknowledged a conversation, or, where it never has, its user; what
+    was there before the user came in it was never sent."""
     rows = fetch(
         database,
-        f"SELECT coalesce(d.seq, p.last_delivered_seq) {_MINE}"
+        f"SELECT coalesce(d.seq, p.last_delivered_seq), p.joined_seq {_MINE}"
         " LEFT JOIN device_marks AS d ON d.conversation = c.pk AND d.device ="
         " (SELECT pk FROM devices WHERE user_key = %s AND device_id = %s)"
         " WHERE p.user_key = %s AND c.key = %s",
         (user_key, device_id, user_key, conversation_key),
     )
-    return int(rows[0][0]) if rows else 0
+    return max(rows[0]) if rows else 0
 
 
 def memberships(database: Database, told: dict[str, int]) -> dict[str, list[Place]]:

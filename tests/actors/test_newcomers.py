@@ -186,6 +186,30 @@ async def test_a_hole_whose_read_crashes_is_read_again(pair: Pair, expect_log: A
     pair.two.counters.crashes = 0
 
 
+async def test_whoever_cannot_be_replayed_to_is_sent_away_and_not_left_waiting(
+    pair: Pair, expect_log: Any
+) -> None:
+    expect_log("newcomer crashed")
+    zoe = await pair.two.person("zoe")
+    await pair.two.bus.settled()
+    held = Held(pair.one)
+    await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 1))
+    held.lose()
+    look = pair.two.store.read
+
+    def read(query: Any, *args: Any) -> Any:
+        if query is queries.changes_many:
+            raise RuntimeError("a fault of ours")
+        return look(query, *args)
+
+    pair.two.store.read = read
+    pair.two.router.gap()
+    await until(lambda: zoe.wire.closed is not None)
+    assert zoe.wire.closed[0] == 4100
+    assert pair.two.counters.crashes == 1
+    pair.two.counters.crashes = 0
+
+
 async def test_what_was_set_where_nobody_knew_yet_that_a_device_is_here_is_found_too(
     pair: Pair,
 ) -> None:

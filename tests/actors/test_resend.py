@@ -11,8 +11,9 @@ from tornado.ioloop import IOLoop
 from actors.bus_memory import Hub
 from actors.presence_memory import Table
 from actors.resend import MOST_EVENTS
-from anmei.commands import CreateConversation
+from anmei.commands import AddParticipants, CreateConversation
 from anmei.settings import Settings
+from db import queries
 from db.store import Store
 from tests.actors.full_nodes import ROOM, FullNode, Person
 from tests.actors.redis_nodes import until
@@ -151,3 +152,54 @@ async def test_of_a_long_backlog_the_last_events_come_again(scene: Scene):
     await until(lambda: len(scene.again(scene.ada)) == MOST_EVENTS)
     assert scene.again(scene.ada)[-1] == str(MOST_EVENTS + 19)
     assert scene.node.counters.resets == 0
+
+
+async def test_what_was_said_before_somebody_came_in_does_not_come_again_for_them(scene: Scene):
+    """It never came: what was there before is in the history."""
+    eve = await scene.node.person("eve")
+    eve.device.acked = {}  # it has acknowledged something, elsewhere
+    await scene.say(scene.bob, "before")
+    await scene.node.do(AddParticipants(ROOM, "default/ada", ("default/eve",), 1))
+    await until(lambda: eve.of("conversation_updated"))
+    await scene.later(1.1)
+    assert scene.again(eve) == []
+    await scene.say(scene.bob, "since")
+    await until(lambda: eve.contents() == ["since"])
+    for waits in (1.1, 1.1, 2.1):  # what was watched first is settled
+        await scene.later(waits)
+    await until(lambda: scene.again(eve) == ["since"] * 2)
+
+
+async def test_nothing_comes_again_into_a_replay_that_is_under_way(scene: Scene):
+    seq = await scene.say(scene.bob, "1")
+    await scene.acknowledge(scene.ada, seq=seq)
+    await scene.say(scene.bob, "2")
+    scene.ada.device.hold(ROOM)
+    for waits in (1.1, 1.1, 2.2):
+        await scene.later(waits)
+    assert scene.resends == 0
+    scene.ada.device.release(ROOM)
+    await scene.later(2.2)
+    assert scene.resends == 1
+
+
+async def test_a_device_is_not_left_waiting_behind_a_replay_that_crashed(
+    scene: Scene, expect_log: Any
+):
+    expect_log("resend crashed")
+    await scene.acknowledge(scene.ada, seq=await scene.say(scene.bob, "1"))
+    await scene.later(1.1)
+    await scene.say(scene.bob, "2")
+    read = scene.node.store.read
+
+    def crash(query: Any, *args: Any) -> Any:
+        if query is queries.changes_many:
+            raise RuntimeError("a fault of ours")
+        return read(query, *args)
+
+    scene.node.store.read = crash
+    await scene.later(1.1)
+    assert scene.ada.wire.closed is not None
+    assert scene.ada.wire.closed[0] == 4100
+    assert scene.node.counters.crashes == 1
+    scene.node.counters.crashes = 0
