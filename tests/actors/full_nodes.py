@@ -25,7 +25,8 @@ from tests.actors.kit import Wire, make_principal
 from tests.actors.redis_nodes import SECRET, quiet, until
 
 ROOM = "default/room"
-SETTINGS = Settings(presence_grace=0)
+#: Whoever says that it will `sync` is waited for, however slow the machine is.
+SETTINGS = Settings(presence_grace=0, sync_wait=600_000)
 
 
 class Person:

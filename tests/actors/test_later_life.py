@@ -46,7 +46,7 @@ class Away:
     async def come(self, node: FullNode, limit: int, total: int = 2_000) -> None:
         self.person = person = Person(node, "bob")
         self._taken = 0
-        limits = Settings(limit_replay=limit, limit_replay_total=total)
+        limits = Settings(limit_replay=limit, limit_replay_total=total, sync_wait=600_000)
         welcome = Welcome(person.device, node.router, limits, client_resumes=True)
         running = asyncio.ensure_future(welcome.run())
         await until(lambda: person.device.sync_requested)

@@ -88,7 +88,7 @@ async def test_who_was_put_out_of_one_and_let_into_another_is_told_of_both(pair:
     held.lose()
     pair.two.router.gap()
     await until(lambda: zoe.contents() == ["welcome"])
-    assert numbered(zoe, "other")[-1:] == [("conversation_updated", 2)]
+    await until(lambda: numbered(zoe, "other")[-1:] == [("conversation_updated", 2)])
     assert set(zoe.device.conversations) == {ROOM, inbox_key(ZOE)}
 
 

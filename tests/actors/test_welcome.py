@@ -15,6 +15,7 @@ async def test_whoever_is_told_where_it_is_misses_nothing_that_is_told_once(pair
     bob = await pair.two.person("bob")
     bob.send("one")
     ada = await Person(pair.one, "ada").resuming()
+    await pair.one.bus.settled()  # or nothing is sent here
     (shown,) = ada.of("connection_established")
     assert shown["presence"] == {"ada": "online", "bob": "online"}
     bob.say("typing", conversation_id="room")
