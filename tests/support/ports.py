@@ -4,12 +4,14 @@ import os
 import random
 import re
 import socket
+from collections import deque
 
 FIRST, LAST = 20_000, 32_000
 PARTS = 12  # of the range, one for each process of a run
 
 _chance = random.Random(os.getpid())  # of its own: whoever seeds the common one gets the same ports
-_taken: set[int] = set()
+#: The latest, and not all: a whole run in one process asks for a thousand.
+_taken: deque[int] = deque(maxlen=200)
 
 
 def free_port(count: int = 1) -> int:
@@ -24,8 +26,8 @@ def free_port(count: int = 1) -> int:
     for _ in range(200):
         first = FIRST + part * size + _chance.randrange(size - count)
         ports = range(first, first + count)
-        if _taken.isdisjoint(ports) and all(map(_is_free, ports)):
-            _taken.update(ports)
+        if set(ports).isdisjoint(_taken) and all(map(_is_free, ports)):
+            _taken.extend(ports)
             return first
     raise AssertionError(f"no free port between {FIRST} and {LAST}")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from tests.support.child import Child
+from tests.support.ports import free_port
 from tests.support.tokens import SECRET, make_token
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +38,8 @@ class AnmeiProcess:
         program: Path = ROOT / "run.py",
     ) -> None:
         self.data_dir = data_dir
-        self.port = port
+        # Not one of the kernel's choice, which somebody else may have while this is down.
+        self.port = port or free_port()
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(data_dir),

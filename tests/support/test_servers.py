@@ -115,4 +115,7 @@ def test_a_server_that_does_not_start_shows_its_own_words():
 
 
 def test_free_ports_lie_below_those_that_the_kernel_hands_out():
-    assert all(20_000 <= free_port() < 32_000 for _ in range(20))
+    ports = [free_port() for _ in range(20)] + [free_port(3), free_port()]
+    assert all(20_000 <= port < 32_000 for port in ports)
+    assert len(set(ports)) == 22
+    assert ports[-1] not in range(ports[-2], ports[-2] + 3)
