@@ -11,8 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import msgspec
+
 from actors.counters import Counters
-from anmei.commands import Command, Outcome, SendMessage
+from anmei.commands import Command, MoveMarks, Outcome, SendMessage
 from anmei.commands_inbox import PostMessage
 from anmei.errors import AnmeiError, ErrorCode
 from db.errors import StoreUnavailable
@@ -23,7 +25,7 @@ PROBE_PAUSE = 0.25  # seconds between two looks at a store that could not be rea
 RETRY_AFTER_MS = 1_000
 MOST_COPIES = 10_000  # of messages into inboxes in one transaction; one message has all its own
 LARGE = 500  # recipients, above which a message lets other writes go first
-MOST_BYTES = 64 * 1024 * 1024  # of content that may wait, besides the number of writes
+MOST_BYTES = 64 * 1024 * 1024  # of texts and keys that may wait, besides the number of writes
 
 log = logging.getLogger("anmei.archive")
 
@@ -233,13 +235,19 @@ class Archive:
 
 def _size(command: Command) -> int:
     """About what a command holds in memory, as far as strangers decide it."""
-    if isinstance(command, SendMessage | PostMessage):
+    if isinstance(command, SendMessage):
         texts = (command.content, command.extra_metadata, command.body)
-        size = sum(len(text) for text in texts if text is not None)
-        if isinstance(command, PostMessage):
-            size += sum(map(len, command.recipient_keys))
-        return size
-    return 0
+        return sum(len(text) for text in texts if text is not None)
+    if isinstance(command, MoveMarks):
+        return sum(map(len, command.message_ids))
+    return sum(map(_length, msgspec.structs.astuple(command)))
+
+
+def _length(value: object) -> int:
+    """Of a text, or of all texts of a tuple."""
+    if isinstance(value, tuple):
+        return sum(map(_length, value))
+    return len(value) if isinstance(value, str) else 0
 
 
 def _look_at(writing: "asyncio.Future[list[Outcome]]") -> None:

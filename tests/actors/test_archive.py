@@ -9,8 +9,16 @@ import pytest
 from actors import archive as archive_module
 from actors.archive import Archive
 from actors.counters import Counters
-from anmei.commands import CreateConversation, Outcome, SendMessage
+from anmei.commands import (
+    AddParticipants,
+    CreateConversation,
+    MoveMarks,
+    Outcome,
+    SendMessage,
+)
+from anmei.commands_changes import EditMessage
 from anmei.commands_inbox import PostMessage
+from anmei.commands_preferences import SetPreference
 from anmei.errors import AnmeiError, ErrorCode
 from anmei.ids import new_id
 from db.store import Store
@@ -112,6 +120,23 @@ async def test_past_its_bound_the_queue_answers_overloaded_at_once(sqlite_url):
         assert errors == [ErrorCode.OVERLOADED] * 3
         await archive.flush()
         assert errors[3:] == [None] * 5
+
+
+async def test_what_waits_is_bounded_by_what_it_says_too(sqlite_url, monkeypatch):
+    commands = (
+        message(1, content="x" * 900),
+        EditMessage(message_id="m", by_key="default/ann", at=1, content="x" * 900),
+        SetPreference("default/ann", KEY, 1, draft="x" * 900),
+        AddParticipants(KEY, "default/ann", ("default/" + "x" * 82,) * 10, 1),
+        MoveMarks(KEY, "default/ann", True, 1, message_ids=("x" * 90,) * 10),
+    )
+    monkeypatch.setattr("actors.archive.MOST_BYTES", 2_500)
+    async with archive_on(sqlite_url) as (archive, _, _):
+        for command in commands:
+            asked = [archive.ask(command, 30) for _ in range(4)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            codes = [answer.code for answer in answers if isinstance(answer, AnmeiError)]
+            assert codes.count(ErrorCode.OVERLOADED) == 2, command
 
 
 async def test_messages_to_very_many_let_others_go_first(database_url, monkeypatch):
