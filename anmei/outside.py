@@ -36,6 +36,7 @@ RESERVED: Final = frozenset(
     {"ack", "error", "pong", "connection_established", "disconnect", "token_expiring"}
     | {"sync_complete", "new_message", "message_updated", "conversation_updated"}
     | {"notification_updated", "notification_removed", "inbox_read"}
+    | {"message_status_update", "unread_update", "unread_totals", "preference_update"}
 )
 
 

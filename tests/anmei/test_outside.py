@@ -84,6 +84,13 @@ def test_what_is_forged_or_malformed_is_refused(outside, data, wrong):
         outside.read(CHANNEL, data)
 
 
+def test_no_backend_speaks_of_marks_counts_or_preferences(outside):
+    """A client drops what is older than such a word, and would drop the server's own then."""
+    for type in ("message_status_update", "unread_update", "unread_totals", "preference_update"):
+        with pytest.raises(BadPacket, match="own"):
+            outside.read(CHANNEL, message(type=type))
+
+
 @pytest.mark.parametrize("user_id", ["*", "", "a:b", "ada\n", "a b", "x" * 129])
 def test_a_channel_that_names_no_user_is_refused(outside, user_id):
     channel = f"user:{user_id}:messages"
