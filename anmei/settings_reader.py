@@ -66,6 +66,9 @@ def _expected(row: Row) -> str:
     base, *_, meta = get_args(row.type)
     if base is bool:
         return "true or false"
+    if base is str and meta.pattern is not None:
+        pattern: str = meta.pattern
+        return "text that matches " + pattern.removesuffix(r"(?!\n)")
     if base is not int:
         return type_name(row)
     low, high = meta.ge, meta.le
