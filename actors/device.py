@@ -4,7 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from actors.counters import Counters
-from actors.flusher import Flusher
+from actors.flusher import ENOUGH, Flusher
 from actors.held import Held
 from actors.transport import Transport
 from anmei.close_codes import CloseCode
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 PATIENCE = 20.0  # seconds that a replay waits for a peer that takes nothing
-MOST_PACED = 16_384  # bytes, past which what waits for a device's turn goes at once
 
 
 class Acked:
@@ -62,7 +61,6 @@ class Device:
         "flusher",
         "held",
         "meanwhile",
-        "most_paced",
         "next_ping",
         "only",
         "parked",
@@ -114,8 +112,8 @@ class Device:
         #: Why the server ended the connection; None while, or where, it did not.
         self.close_code: int | None = None
         self.attached = False
-        #: With no more than this waiting, an event is queued without any question (see `fan_out`);
-        #: less than 0 while there are questions.
+        #: Up to so many bytes an event is queued without any question (see `fan_out`); less than 0
+        #: while there are questions.
         self.straight = -1
         #: By conversation key; None while the device has acknowledged nothing.
         self.acked: dict[str, Acked] | None = None
@@ -140,7 +138,6 @@ class Device:
         #: For the flusher (see Flushable). More would look as if the peer read too slowly.
         self.pending: list[bytes] = []
         self.queued = 0
-        self.most_paced = min(MOST_PACED, limit >> 2)
         self.turn = 0
         self.parked = 0
         self.urgent = False
@@ -250,16 +247,15 @@ class Device:
         """Queues what must arrive, or ends the connection where too much waits already."""
         frame = event.deflated if self._deflate else event.frame
         size = len(frame)
-        if self.queued + size > self.most_paced:
-            if self.queued + size > self._limit and not self._make_room(size):
-                return
-            if self.parked:
-                self.hurry()
+        if self.queued + size > self._limit and not self._make_room(size):
+            return
         self.queued += size
         if not self.pending:
             self.flusher.add(self)
         self.pending.append(frame)
         self._counters.deliveries += 1
+        if self.queued > ENOUGH:
+            self.hurry()
 
     def push_now(self, event: Event) -> None:
         """`push` for what somebody waits for, such as an answer: it takes no turn."""
@@ -335,13 +331,13 @@ class Device:
         }
         self.pending.append(Event.of("disconnect", data).frame)
         self.flush()
-        self._limit = self.most_paced = self.straight = -1  # nothing is queued behind a close
+        self._limit = self.straight = -1  # nothing is queued behind a close
         self.transport.close(int(code), reason)
 
     def ended(self) -> None:
         """The connection is gone: whoever waits for room goes on, and finds it closed."""
         self._closed = True
-        self._limit = self.most_paced = self.straight = -1
+        self._limit = self.straight = -1
         self.parked = 0
         self.pending.clear()
         self.held = None
@@ -351,7 +347,7 @@ class Device:
 
     def _straighten(self) -> None:
         plain = self.attached and self.held is None and not self._deflate
-        self.straight = self.most_paced if plain else -1
+        self.straight = self._limit if plain else -1
 
     def _hold(self, held: Held, change_seq: int, event: Event) -> None:
         if held.overflown:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from actors.device import Device
+from actors.flusher import ENOUGH
 from anmei.event import Event
 
 
@@ -23,6 +24,8 @@ def fan_out(
             if not pending:
                 added.append(device)
             pending.append(frame)
+            if queued > ENOUGH:
+                device.hurry()
         else:
             count -= 1
             device.deliver(conversation_key, change_seq, event)

@@ -15,6 +15,8 @@ from actors.counters import Counters
 
 SLOTS = 10  # that the longest wait is divided into; those of a slot are flushed together
 BURST = 10  # sends to a device at once, before it is paced
+#: Bytes with which one waits no longer: a `send` that carries as much cannot be made much cheaper.
+ENOUGH = 4_096
 
 log = logging.getLogger("anmei.flusher")
 
@@ -23,8 +25,6 @@ class Flushable(Protocol):
     #: What it has to send, and how many bytes wait here or behind `flush`.
     pending: list[bytes]
     queued: int
-    #: With more than this it is not kept waiting.
-    most_paced: int
     #: The slot from which it may be sent to; kept by the flusher.
     turn: int
     #: The slot in which it is flushed, for one that is kept waiting. Otherwise 0: `flush` sets it.
@@ -87,7 +87,7 @@ class Flusher:
         for device in waiting:
             turn = device.turn
             if turn > slot:
-                if not device.urgent and device.queued <= device.most_paced:
+                if not device.urgent and device.queued <= ENOUGH:
                     if turn > latest:
                         turn = latest
                     if turn != until:  # seldom: whoever was sent to together waits together
