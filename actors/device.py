@@ -3,6 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from actors.bundle import Bundle
 from actors.counters import Counters
 from actors.flusher import ENOUGH, Flusher
 from actors.held import Held
@@ -41,44 +42,13 @@ class Device:
     """
 
     __slots__ = (
-        "_closed",
-        "_counters",
-        "_deflate",
-        "_held_bytes",
-        "_limit",
-        "_oversize",
-        "_rooms",
-        "_send",
-        "acked",
-        "attached",
-        "close_code",
-        "connected_at",
-        "connection_id",
-        "conversations",
-        "device_id",
-        "device_type",
-        "expiry_told",
-        "flusher",
-        "held",
-        "meanwhile",
-        "next_ping",
-        "only",
-        "parked",
-        "pending",
-        "pinged_at",
-        "preference_place",
-        "principal",
-        "queued",
-        "ready",
-        "replaying",
-        "straight",
-        "sync_requested",
-        "task",
-        "transport",
-        "turn",
-        "urgent",
-        "viewing",
-    )
+        "_closed", "_counters", "_deflate", "_held_bytes", "_limit", "_oversize", "_rooms",
+        "_send", "acked", "attached", "bundle", "close_code", "connected_at", "connection_id",
+        "conversations", "device_id", "device_type", "expiry_told", "flusher", "held",
+        "meanwhile", "next_ping", "only", "parked", "pending", "pinged_at", "preference_place",
+        "principal", "queued", "ready", "replaying", "straight", "sync_requested", "task",
+        "transport", "turn", "urgent", "viewing",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -112,6 +82,8 @@ class Device:
         #: Why the server ended the connection; None while, or where, it did not.
         self.close_code: int | None = None
         self.attached = False
+        #: With whom it waits for the events of a large conversation; then nothing is pending here.
+        self.bundle: Bundle | None = None
         #: Up to so many bytes an event is queued without any question (see `fan_out`); less than 0
         #: while there are questions.
         self.straight = -1
@@ -201,6 +173,7 @@ class Device:
 
     def put_out(self, conversation_key: str, goodbye: Event) -> None:
         """The user is no longer in a conversation: whatever is under way for it ends here."""
+        self.leave()
         self.conversations.pop(conversation_key, None)
         self.viewing.discard(conversation_key)
         if self.acked is not None:
@@ -213,6 +186,7 @@ class Device:
 
     def hold(self, conversation_key: str) -> Held:
         """From now on events of the conversation wait."""
+        self.leave()
         self.release(conversation_key)
         if self.held is None:
             self.held = {}
@@ -245,6 +219,8 @@ class Device:
 
     def push(self, event: Event) -> None:
         """Queues what must arrive, or ends the connection where too much waits already."""
+        if self.bundle is not None:
+            self.leave()
         frame = event.deflated if self._deflate else event.frame
         size = len(frame)
         if self.queued + size > self._limit and not self._make_room(size):
@@ -264,6 +240,7 @@ class Device:
 
     def hurry(self) -> None:
         """What waits is sent at the end of the tick."""
+        self.leave()
         if self.pending:
             self.urgent = True
             if self.parked:
@@ -277,7 +254,36 @@ class Device:
         else:
             self.push(event)
 
+    def join(self, bundle: Bundle) -> None:
+        """From now on it waits there, until it leaves or takes what there is."""
+        self.bundle = bundle
+        self.straight = -1
+
+    def leave(self) -> None:
+        """Takes what it waits for with others to itself, where it does; it is sent when theirs is,
+        or sooner."""
+        bundle = self.bundle
+        if bundle is not None:
+            self.bundle = None
+            self._straighten()
+            self.turn = bundle.parked or bundle.turn
+            self.urgent = bundle.urgent
+            self.flusher.add(self)
+            self.pending += bundle.pending
+            self.queued += bundle.queued
+            bundle.left()
+
+    def take(self, data: bytes, turn: int) -> None:
+        """What it has waited for with others is sent."""
+        self.bundle = None
+        self.straight = self._limit
+        self.turn = turn
+        send = self._send
+        self.queued = send(data)
+
     def flush(self) -> None:
+        if self.bundle is not None:
+            self.leave()
         pending = self.pending
         self.urgent = False
         self.parked = 0
@@ -329,6 +335,7 @@ class Device:
             "reconnect": code.reconnect,
             "retry_after_ms": retry_after_ms,
         }
+        self.leave()
         self.pending.append(Event.of("disconnect", data).frame)
         self.flush()
         self._limit = self.straight = -1  # nothing is queued behind a close
@@ -336,6 +343,7 @@ class Device:
 
     def ended(self) -> None:
         """The connection is gone: whoever waits for room goes on, and finds it closed."""
+        self.leave()
         self._closed = True
         self._limit = self.straight = -1
         self.parked = 0
@@ -346,7 +354,7 @@ class Device:
         self.drained()
 
     def _straighten(self) -> None:
-        plain = self.attached and self.held is None and not self._deflate
+        plain = self.attached and self.held is None and not self._deflate and self.bundle is None
         self.straight = self._limit if plain else -1
 
     def _hold(self, held: Held, change_seq: int, event: Event) -> None:

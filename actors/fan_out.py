@@ -1,34 +1,60 @@
 """Fan-out: one event for all devices of a conversation."""
 
 from collections.abc import Collection
+from sys import maxsize
 
+from actors.bundle import Bundle
 from actors.device import Device
 from actors.flusher import ENOUGH
 from anmei.event import Event
 
 
 def fan_out(
-    devices: Collection[Device], conversation_key: str, change_seq: int, event: Event
+    devices: Collection[Device],
+    conversation_key: str,
+    change_seq: int,
+    event: Event,
+    bundle: Bundle | None = None,
 ) -> int:
-    """`deliver` to each of them; the common case is written out, since it is what a delivery
-    costs. Returns the deliveries that were not counted by `push`."""
+    """`deliver` to each of them; the common cases are written out, since they are what a delivery
+    costs. `bundle` is that of the conversation; who is in it is one of `devices`. Returns the
+    deliveries that were not counted by `push`."""
     frame = event.frame
     size = len(frame)
     count = len(devices)
+    # Who is kept waiting anyhow waits together: from `now` on, or until `then` beside a bundle.
+    now = then = maxsize
+    if bundle is not None:
+        if bundle.size:
+            bundle.append(frame)
+            if bundle.size == count:
+                return count
+            then = bundle.parked or maxsize
+        else:
+            now = bundle.now()
     added: list[Device] = []
+    joined: list[Device] = []
     for device in devices:
         queued = device.queued + size
         if queued <= device.straight:
-            device.queued = queued
             pending = device.pending
             if not pending:
+                turn = device.turn
+                if turn > now and queued == size:
+                    joined.append(device)
+                    continue
+                if turn > then:
+                    device.turn = then
                 added.append(device)
+            device.queued = queued
             pending.append(frame)
             if queued > ENOUGH:
                 device.hurry()
-        else:
+        elif bundle is None or device.bundle is not bundle:
             count -= 1
             device.deliver(conversation_key, change_seq, event)
+    if joined and bundle is not None:
+        bundle.open(joined, frame)
     if added:
         added[0].flusher.add_all(added)
     return count

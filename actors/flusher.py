@@ -80,7 +80,7 @@ class Flusher:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
-        slot = self._slot()
+        slot = self.now()
         interval, least, latest = self._interval, slot - self._slack, slot + SLOTS
         until = 0
         others: list[Flushable] = []
@@ -110,7 +110,7 @@ class Flusher:
             log.exception("a flush failed")
             self._counters.crashes += 1
 
-    def _slot(self) -> int:
+    def now(self) -> int:
         """The slot that it is now. The loop calls what is due a hair early."""
         return int(self._loop.time() * self._per_second + 0.01)
 
@@ -132,7 +132,7 @@ class Flusher:
 
     def _on_timer(self) -> None:
         self._timer = None
-        slot = self._slot()
+        slot = self.now()
         # The next turn is counted from now, however late it is: else it would come too soon.
         next_turn = slot + self._interval
         for number in sorted(number for number in self._parked if number <= slot):

@@ -182,6 +182,7 @@ class Router:
         device.release(key)
         sequencer = device.conversations.pop(key, None)
         if sequencer is not None:
+            device.leave()
             sequencer.devices.pop(device, None)
             if not sequencer.devices:
                 self._drop(sequencer)

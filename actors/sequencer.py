@@ -8,6 +8,7 @@ dropped.
 import asyncio
 from collections.abc import Callable, Iterable
 
+from actors.bundle import FEW, Bundle
 from actors.counters import Counters
 from actors.device import Device
 from actors.fan_out import fan_out
@@ -53,6 +54,7 @@ class Sequencer:
     """
 
     __slots__ = (
+        "_bundle",
         "_closed",
         "_counters",
         "_early",
@@ -100,6 +102,7 @@ class Sequencer:
         self.version = -1
         #: How many take part.
         self.size = 0
+        self._bundle: Bundle | None = None
         self._loop = loop
         self._seats = seats
         self._fill = fill
@@ -210,7 +213,11 @@ class Sequencer:
                 event.seq = data["seq"]
                 event.known = Event.of(message_event(0, 0, type), data)
             self._counters.encodes += 1
-            self._counters.deliveries += fan_out(self.devices, self.key, number, event)
+            if self._bundle is None and len(self.devices) >= FEW:
+                self._bundle = Bundle(next(iter(self.devices)).flusher, self._counters)
+            self._counters.deliveries += fan_out(
+                self.devices, self.key, number, event, self._bundle
+            )
             if self._said is not None and type == "new_message":
                 self._said(self, change)
 
