@@ -28,8 +28,10 @@ class Bundle:
     bundle at most, and has nothing pending of its own while it is in it.
     """
 
-    __slots__ = ("_counters", "_devices", "_flusher", "parked", "pending", "queued", "size",
-                 "turn", "urgent")  # fmt: skip
+    __slots__ = (
+        "_counters", "_devices", "_flusher", "others", "parked", "pending", "queued", "size",
+        "turn", "urgent",
+    )  # fmt: skip
 
     def __init__(self, flusher: Flusher, counters: Counters) -> None:
         self._flusher = flusher
@@ -38,6 +40,8 @@ class Bundle:
         self._devices: list[Device] = []
         #: How many are in it.
         self.size = 0
+        #: The other devices of the conversation; None where that has to be found out.
+        self.others: list[Device] | None = None
         self.pending: list[bytes] = []
         self.queued = 0
         self.turn = 0
@@ -68,8 +72,10 @@ class Bundle:
                 self.parked = 0
                 self._flusher.add(self)
 
-    def left(self) -> None:
+    def left(self, device: "Device") -> None:
         """One that was in it has left."""
+        if self.others is not None:
+            self.others.append(device)
         self.size -= 1
         if not self.size:
             self._empty()
@@ -92,5 +98,6 @@ class Bundle:
 
     def _empty(self) -> None:
         self._devices, self.size = [], 0
+        self.others = None
         self.pending, self.queued = [], 0
         self.parked, self.urgent = 0, False

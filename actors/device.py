@@ -271,7 +271,7 @@ class Device:
             self.flusher.add(self)
             self.pending += bundle.pending
             self.queued += bundle.queued
-            bundle.left()
+            bundle.left(self)
 
     def take(self, data: bytes, turn: int) -> None:
         """What it has waited for with others is sent."""

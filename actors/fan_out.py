@@ -22,26 +22,28 @@ def fan_out(
     frame = event.frame
     size = len(frame)
     count = len(devices)
+    others = devices
     # Who is kept waiting anyhow waits together: from `now` on, or until `then` beside a bundle.
     now = then = maxsize
     if bundle is not None:
         if bundle.size:
             bundle.append(frame)
-            if bundle.size == count:
-                return count
             then = bundle.parked or maxsize
+            if bundle.others is not None:
+                others = bundle.others
         else:
             now = bundle.now()
     added: list[Device] = []
-    joined: list[Device] = []
-    for device in devices:
+    alone: list[Device] = []
+    together: list[Device] = []
+    for device in others:
         queued = device.queued + size
         if queued <= device.straight:
             pending = device.pending
             if not pending:
                 turn = device.turn
                 if turn > now and queued == size:
-                    joined.append(device)
+                    together.append(device)
                     continue
                 if turn > then:
                     device.turn = then
@@ -50,11 +52,16 @@ def fan_out(
             pending.append(frame)
             if queued > ENOUGH:
                 device.hurry()
-        elif bundle is None or device.bundle is not bundle:
+        elif bundle is not None and device.bundle is bundle:
+            continue
+        else:
             count -= 1
             device.deliver(conversation_key, change_seq, event)
-    if joined and bundle is not None:
-        bundle.open(joined, frame)
+        alone.append(device)
+    if bundle is not None:
+        if together:
+            bundle.open(together, frame)
+        bundle.others = alone if bundle.size else None
     if added:
         added[0].flusher.add_all(added)
     return count

@@ -174,7 +174,7 @@ class Router:
             return
         if not sequencer.size:
             sequencer.size = place.participant_count
-        sequencer.devices[device] = None
+        sequencer.seat(device)
         device.conversations[key] = sequencer
 
     def unseat(self, device: Device, key: str) -> None:
@@ -182,8 +182,7 @@ class Router:
         device.release(key)
         sequencer = device.conversations.pop(key, None)
         if sequencer is not None:
-            device.leave()
-            sequencer.devices.pop(device, None)
+            sequencer.unseat(device)
             if not sequencer.devices:
                 self._drop(sequencer)
 

@@ -120,6 +120,17 @@ class Sequencer:
         self._timer: asyncio.TimerHandle | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
+    def seat(self, device: Device) -> None:
+        """The device gets the events from now on."""
+        self.devices[device] = None
+        self._count_anew()
+
+    def unseat(self, device: Device) -> None:
+        """The device gets no more events."""
+        device.leave()
+        self.devices.pop(device, None)
+        self._count_anew()
+
     def offer(self, change: Change) -> None:
         """An event of this conversation, in whatever order it came."""
         number = change.change_seq
@@ -248,6 +259,11 @@ class Sequencer:
                 device.meanwhile[self.key] = change.change_seq
             device.conversations[self.key] = self
         self.devices = seated
+        self._count_anew()
+
+    def _count_anew(self) -> None:
+        if self._bundle is not None:
+            self._bundle.others = None
 
     def _begins(self, device: Device, change: Change) -> bool:
         """Whether nothing before the change is for the device, which is here and not seated."""

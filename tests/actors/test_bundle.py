@@ -72,6 +72,11 @@ class Rooms:
         self.counters.deliveries += count
         return count
 
+    def reseated(self) -> None:
+        bundle = self.bundles["a"]
+        if bundle is not None:
+            bundle.others = None
+
     def got(self, number: int) -> list[int]:
         return [frame["data"].get("number", -1) for frame in self.wires[number].frames()]
 
@@ -94,11 +99,13 @@ def each(number: int, act: Callable[[Rooms, Device], Any]) -> Step:
 def unseat(rooms: Rooms, device: Device) -> None:
     device.leave()
     rooms.seated["a"].pop(device, None)
+    rooms.reseated()
 
 
 def seat(rooms: Rooms, device: Device) -> None:
     if not device.closed:
         rooms.seated["a"][device] = None
+        rooms.reseated()
 
 
 def replay(rooms: Rooms, device: Device) -> None:
