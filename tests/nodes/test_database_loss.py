@@ -207,9 +207,10 @@ async def test_a_locked_table_holds_up_sends_and_not_the_loop(
     room = await make_room(node, "alice", "bob")
     alice, bob = await settled(connect, node, "alice"), await settled(connect, node, "bob")
     await alice.send_message(room, "before")
-    blocker = psycopg2.connect(postgres_url)
+    blocker = await asyncio.to_thread(psycopg2.connect, postgres_url)
     with contextlib.closing(blocker), blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        lock = "LOCK TABLE messages IN ACCESS EXCLUSIVE MODE"
+        await asyncio.to_thread(cursor.execute, lock)
         sending = asyncio.create_task(refused(alice.send_message(room, "held up", "m-held")))
         waits = await ping_until(bob, sending)
         assert (await sending).code == "unavailable"

@@ -106,9 +106,10 @@ async def test_what_is_written_at_the_very_end_reaches_the_people_of_other_nodes
     async def nodes() -> int:
         return len(seen.smembers("anmei:nodes"))
 
-    blocker = psycopg2.connect(postgres_url)
+    blocker = await asyncio.to_thread(psycopg2.connect, postgres_url)
     with contextlib.closing(seen), contextlib.closing(blocker), blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        lock = "LOCK TABLE messages IN ACCESS EXCLUSIVE MODE"
+        await asyncio.to_thread(cursor.execute, lock)
         sending = asyncio.create_task(alice.send_message(room, "last"))
         await until_answer(waits, True)
         ending = asyncio.create_task(asyncio.to_thread(leaving.terminate))

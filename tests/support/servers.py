@@ -60,7 +60,7 @@ class PostgresFiles:
             uid=self.uid,
             gid=self.gid,
         )
-        status = initdb.wait(60)
+        status = initdb.wait(110)
         initdb.close()
         if status != 0:
             pytest.fail(f"initdb failed:\n{initdb.log}")
@@ -115,7 +115,7 @@ class Postgres:
             uid=self._files.uid,
             gid=self._files.gid,
         )
-        self.server.wait_for_line("database system is ready to accept connections", 60)
+        self.server.wait_for_line("database system is ready to accept connections", 110)
 
     def stop(self, *, immediate: bool = False) -> None:
         """End every session and stop; `immediate` leaves the recovery to the next start."""

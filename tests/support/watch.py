@@ -16,7 +16,10 @@ LOOP_LAG = float(os.environ.get("TEST_LOOP_LAG", "1"))
 BEAT = 0.05
 
 #: Support code in which a test waits for another program: slow, and no fault of the product.
-PATIENT = {str(Path(__file__).with_name(name)) for name in ("child.py", "proxy.py", "servers.py")}
+PATIENT = {
+    str(Path(__file__).with_name(f"{name}.py"))
+    for name in ("child", "proxy", "s3", "servers", "tables")
+}
 
 
 class LoopWatch:
