@@ -104,8 +104,9 @@ class TusHandler(ApiHandler):
             return None
         return tus.number("Content-Length", self.request.headers.get("Content-Length", "0"))
 
-    async def take_body(self, id: str, offset: int) -> None:
-        """Have the body go into the upload from `offset` on. Raises AnmeiError."""
+    def body_checksum(self) -> tus.Checksum | None:
+        """What the headers say that the body hashes to. Raises AnmeiError where it is no body of
+        an upload."""
         headers = self.request.headers
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != tus.BODY_TYPE:
@@ -114,7 +115,10 @@ class TusHandler(ApiHandler):
                 f"Content-Type: expected {tus.BODY_TYPE}, got {ascii(kind[:64])}",
             )
         given = headers.get("Upload-Checksum")
-        checksum = None if given is None else tus.Checksum(given)
+        return None if given is None else tus.Checksum(given)
+
+    async def take_body(self, id: str, offset: int, checksum: tus.Checksum | None) -> None:
+        """Have the body go into the upload from `offset` on. Raises AnmeiError."""
         length = self.body_length()
         incoming = await self.services.files.receive(self.principal, id, offset, checksum)
         # From here on `finish` or `cut` ends it.
@@ -212,10 +216,13 @@ class Files(TusHandler):
         length = self.body_length()
         if length is not None and length > size:
             raise _too_long(size)
+        comes = length != 0 and size > 0
+        # Before anything is made: nobody would know of an upload that was refused with its body.
+        checksum = self.body_checksum() if comes else None
         files = self.services.files
         self._made = await files.create(self.principal, size, headers.get("Upload-Metadata"))
-        if (length is None or length > 0) and size > 0:
-            await self.take_body(self._made["id"], 0)
+        if comes:
+            await self.take_body(self._made["id"], 0, checksum)
 
     async def post(self) -> None:
         if not await self.end_body():
@@ -236,7 +243,7 @@ class File(TusHandler):
         if self.request.method == "PATCH":
             id = self._id(self.path_args[0])
             offset = tus.number("Upload-Offset", self.request.headers.get("Upload-Offset"))
-            await self.take_body(id, min(offset, tus.MAX_NUMBER))
+            await self.take_body(id, min(offset, tus.MAX_NUMBER), self.body_checksum())
 
     async def patch(self, id: str) -> None:
         if await self.end_body() and self.incoming is not None:

@@ -323,6 +323,20 @@ async def test_forms_are_no_uploads(as_) -> None:
     check_error(answer, 415, "unsupported_media")
 
 
+async def test_an_upload_that_is_refused_for_its_body_is_not_made(as_) -> None:
+    """Nobody would know of it, and it would count as one under way for a day."""
+    una = as_("una")
+    for name, value, code in (
+        ("Content-Type", "text/plain", 415),
+        ("Upload-Checksum", "crc32 AAAA", 400),
+    ):
+        for _ in range(12):
+            headers = {**TUS, "Upload-Length": "5", "Content-Type": OCTETS, name: value}
+            answer = await una.request("POST", FILES, headers=headers, raw=b"hello")
+            assert answer.status == code, answer
+    assert await upload(una, b"hello")
+
+
 async def test_files_lie_under_names_that_the_server_made(server, as_) -> None:
     rex = as_("rex")
     path = await upload(rex, b"x", filename="../../../evil.sh")
