@@ -7,12 +7,14 @@ import { AnmeiClient } from './client.js';
 import { Composer } from './composer.js';
 import { Connection } from './connection.js';
 import { $ } from './dom.js';
+import { Forward } from './forward.js';
 import { Language } from './i18n.js';
 import { Inspector } from './inspector.js';
 import { Lonely } from './lonely.js';
 import { Notices } from './notices.js';
 import { Outgoing } from './outgoing.js';
 import { Preferences } from './preferences.js';
+import { Reply } from './reply.js';
 import { Room } from './room.js';
 import { Search } from './search.js';
 import { Session } from './session.js';
@@ -39,15 +41,25 @@ class App {
   outgoing = new Outgoing(this.store, this.session, this.language, () => this.room.toEnd());
   sidebar = new Sidebar(this.store, this.language, (id) => this.room.open(id));
   room = new Room(this.store, this.language, this.inspector, {
-    shown: (conversation) => this.#shown(conversation?.id ?? null),
+    shown: (conversation) => this.#shown(conversation),
     opened: () => this.sidebar.toggle(false),
     announce: (text) => this.#announce(text),
+    token: () => this.#token(),
     retry: (message) => this.outgoing.send(message),
     edit: (message) => this.#takeBack(message),
     react: (message, emoji, on) => this.changes.react(message, emoji, on),
     recall: (message) => this.changes.recall(message),
-    change: (message) => this.composer.change(message),
+    pin: (message, on) => this.changes.pin(message, on),
+    forward: (message) => this.forward.open(message),
+    reply: (message) => this.#answer(message),
+    change: (message) => this.#change(message),
     attachments: new Attachments(this.language, () => this.#token()),
+  });
+  reply = new Reply(this.store, this.language);
+  forward = new Forward(this.store, this.language, {
+    titleOf: (conversation) => this.sidebar.titleOf(conversation),
+    send: (message, conversationId, key) => this.changes.forward(message, conversationId, key),
+    sent: (conversationId) => this.#forwarded(conversationId),
   });
   search = new Search(this.language, {
     token: () => this.#token(),
@@ -61,7 +73,9 @@ class App {
     announce: (text) => this.#announce(text),
   });
   composer = new Composer({
-    send: (content) => this.outgoing.send({ conversation_id: this.room.current.id, content }),
+    send: (content) =>
+      this.outgoing.send({ conversation_id: this.room.current.id, content, reply_to: this.reply.take() }),
+    cancel: () => this.reply.cancel(),
     change: (message, content) => this.changes.edit(message, content),
     refusal: (content) => this.outgoing.refusal(content),
     draft: (conversationId, text) => this.preferences.saveDraft(conversationId, text),
@@ -70,6 +84,7 @@ class App {
   });
   uploads = new Uploads(this.language, {
     token: () => this.#token(),
+    answers: () => this.reply.take(),
     send: (message) => this.outgoing.send(message),
   });
   preferences = new Preferences({
@@ -122,7 +137,7 @@ class App {
 
   #listen(client) {
     const { store, bell, room, outgoing, changes, status, preferences, connection, inspector } = this;
-    const parts = [bell, room, outgoing, changes, status, preferences, connection, inspector];
+    const parts = [store, bell, room, outgoing, changes, status, preferences, connection, inspector];
     for (const part of parts) part.attend(client);
     client.on('state', (state) => this.#stateChanged(state));
     client.on('ready', (data) => this.#ready(data));
@@ -130,22 +145,8 @@ class App {
       room.received(message);
       this.#drawTitle();
     });
-    client.on('message_updated', (message) => store.revised(message));
     client.on('conversation_updated', (data) => this.#conversationUpdated(data));
-    client.on('message_status_update', (data) => store.marks(data));
-    client.on('unread_update', (data) => this.#counted(data));
-    client.on('typing', (data) => store.typing(data));
-    client.on('user_status_update', (data) => store.status(data));
     client.on('system_notification', (data) => this.notices.add(data));
-    client.on('filled', (data) => store.page(data, false));
-    client.on('reset', ({ conversation_id, from }) => {
-      if (conversation_id === null) bell.forget();
-      else store.reset(conversation_id, from);
-    });
-    client.on('restored', ({ conversation_id }) => {
-      if (conversation_id === null) bell.forget(true);
-      else store.forget(conversation_id);
-    });
   }
 
   #ready(data) {
@@ -162,11 +163,6 @@ class App {
     this.connection.ready();
   }
 
-  #counted(data) {
-    if (data.conversation_id !== null) this.store.read(data);
-    else this.bell.counted({ unread: data.unread, seq: data.last_seq });
-  }
-
   #conversationUpdated(data) {
     this.store.updated(data);
     if (this.room.current?.id === data.conversation_id && data.removed) this.room.show(null);
@@ -178,6 +174,7 @@ class App {
     if (state === 'stopped' && code === 4001) {
       const isByName = this.session.current?.signedInAs !== undefined;
       const name = this.session.forget();
+      this.forward.close();
       this.welcome.show({ byToken: !isByName, name, error: this.language.t('again', { reason }) });
       return;
     }
@@ -191,16 +188,34 @@ class App {
     return this.session.token({ fresh: false });
   }
 
-  #shown(conversationId) {
-    this.composer.show(conversationId);
-    this.uploads.show(conversationId);
+  #shown(conversation) {
+    this.composer.show(conversation?.id ?? null);
+    this.uploads.show(conversation?.id ?? null);
+    this.reply.show(conversation);
     this.#drawSoon();
+  }
+
+  #answer(message) {
+    this.composer.keep();
+    this.reply.to(message);
+  }
+
+  #change(message) {
+    this.reply.cancel();
+    this.composer.change(message);
+  }
+
+  #forwarded(conversationId) {
+    if (conversationId === this.room.current?.id) this.room.toEnd();
+    else this.room.open(conversationId);
   }
 
   /** Puts the words of a message that cannot be sent as it is back into the box. */
   #takeBack(message) {
     this.store.discard(message);
     this.composer.takeBack(message.content);
+    const answered = this.room.current.messages.find(({ id }) => id === message.reply_to);
+    if (answered) this.reply.to(answered);
   }
 
   // Drawing
@@ -226,6 +241,7 @@ class App {
     this.#drawing = null;
     this.sidebar.draw(this.room.current ?? undefined);
     this.room.draw();
+    this.reply.draw();
     const { me, conversations } = this.store;
     this.lonely.draw(me !== null && conversations.size === 0, me?.user_id);
     this.#drawTitle();

@@ -39,6 +39,12 @@ export class Bell {
     client.on('notification_removed', (data) => this.#removed(data));
     client.on('inbox_read', (data) => this.#readUpto(data));
     client.on('inbox_gap', () => this.forget());
+    // Of a conversation they are not about the inbox.
+    client.on('unread_update', ({ conversation_id: id, unread, last_seq: seq }) => {
+      if (id === null) this.counted({ unread, seq });
+    });
+    client.on('reset', ({ conversation_id: id }) => id === null && this.forget());
+    client.on('restored', ({ conversation_id: id }) => id === null && this.forget(true));
   }
 
   get unread() {

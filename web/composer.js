@@ -18,7 +18,7 @@ export class Composer {
   #saving = null;
 
   /**
-   * `actions`: `send(text)`, `change(message, text)`, `typing(conversationId, isTyping)`,
+   * `actions`: `send(text)`, `change(message, text)`, `cancel()`, `typing(conversationId, isTyping)`,
    * `draft(conversationId, text)` with what is to be kept for other devices, and `refusal(text)`,
    * which says in words why it cannot be sent, or ''. What cannot be sent stays in the box.
    */
@@ -30,13 +30,16 @@ export class Composer {
       // While an input method composes, Enter chooses a candidate. Some browsers end the
       // composition before this event and say so by the key code alone.
       const composes = event.isComposing || event.keyCode === 229;
-      if (event.key === 'Escape' && !composes) this.#keep();
+      if (event.key === 'Escape' && !composes) {
+        this.keep();
+        this.#actions.cancel();
+      }
       if (event.key !== 'Enter' || event.shiftKey || composes) return;
       event.preventDefault();
       this.#submit();
     });
     $('keep').addEventListener('click', () => {
-      this.#keep();
+      this.keep();
       text.focus();
     });
     $('composer').addEventListener('submit', (event) => {
@@ -48,7 +51,7 @@ export class Composer {
 
   show(conversationId) {
     this.#stop();
-    this.#keep();
+    this.keep();
     this.#save();
     if (this.#conversation !== null) this.#drafts.set(this.#conversation, $('text').value);
     this.#conversation = conversationId;
@@ -60,7 +63,7 @@ export class Composer {
 
   /** What is sent next replaces this message, which is put into the box in place of the draft. */
   change(message) {
-    this.#keep();
+    this.keep();
     this.#changing = { message, draft: $('text').value };
     $('changing').hidden = false;
     this.#put(message.content);
@@ -68,7 +71,7 @@ export class Composer {
   }
 
   /** Leaves the message as it is, and goes on with the draft. */
-  #keep() {
+  keep() {
     if (!this.#changing) return;
     const { draft } = this.#changing;
     this.#changing = null;
@@ -119,7 +122,7 @@ export class Composer {
     if (problem) return;
     if (this.#changing) {
       const { message } = this.#changing;
-      this.#keep();
+      this.keep();
       this.#stop();
       this.#actions.change(message, value);
       return;

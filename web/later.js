@@ -41,7 +41,7 @@ function chip(message, { emoji, count, user_ids: ids }, { t, me, nameOf, react }
 }
 
 /** The button that opens the tools of a message, and the tools where they are open. */
-export function tools(message, isOpen, { t, me, canChange, canRecall, actions }) {
+export function tools(message, isOpen, { t, me, can, actions }) {
   const opener = element('button', {
     type: 'button',
     class: 'quiet opener',
@@ -64,6 +64,7 @@ export function tools(message, isOpen, { t, me, canChange, canRecall, actions })
     });
   const own = new Set();
   for (const { emoji, user_ids: ids } of message.reactions ?? []) if (ids.includes(me)) own.add(emoji);
+  const isPinned = Boolean(message.pinned_at);
   const bar = element(
     'div',
     { class: 'tools', role: 'group', 'aria-label': t('actions') },
@@ -72,20 +73,27 @@ export function tools(message, isOpen, { t, me, canChange, canRecall, actions })
         'aria-pressed': String(own.has(emoji)),
       }),
     ),
-    ...(canChange ? [button(t('edit'), '', () => actions.change(message))] : []),
-    ...(canRecall ? [button(t('takeBack'), '', () => actions.recall(message))] : []),
+    ...(can.reply ? [button(t('reply'), '', () => actions.reply(message))] : []),
+    ...(can.forward ? [button(t('forward'), '', () => actions.forward(message))] : []),
+    ...(can.pin ? [button(t(isPinned ? 'unpin' : 'pin'), '', () => actions.pin(message, !isPinned))] : []),
+    ...(can.change ? [button(t('edit'), '', () => actions.change(message))] : []),
+    ...(can.recall ? [button(t('takeBack'), '', () => actions.recall(message))] : []),
   );
   return [opener, bar];
 }
 
-/** What a message answers, as it is now, put by `wordsOf`; null where it answers nothing. */
-export function quote(quoted, { t, nameOf }, wordsOf) {
-  if (!quoted) return null;
-  const said = quoted.recalled_at ? t('recalled') : wordsOf(quoted, t);
+/**
+ * What a message answers, as it is now, put by `wordsOf`, and leading to it; null where it answers
+ * nothing. `quoted` is undefined where it is older than what was loaded.
+ */
+export function quote(message, quoted, { t, nameOf, actions }, wordsOf) {
+  if (!message.reply_to || message.recalled_at) return null;
+  const go = () => actions.go({ id: message.reply_to, conversation_id: message.conversation_id });
+  const said = quoted?.recalled_at ? t('recalled') : quoted && wordsOf(quoted, t);
   return element(
-    'div',
-    { class: 'quote' },
-    element('strong', { text: quoted.sender_name || nameOf(quoted.sender_id) }),
-    element('span', { dir: 'auto', text: said.slice(0, 200) }),
+    'button',
+    { type: 'button', class: 'quote', data: { focus: 'quote' }, on: { click: go } },
+    element('strong', { text: quoted ? quoted.sender_name || nameOf(quoted.sender_id) : t('earlier') }),
+    ...(said ? [element('span', { dir: 'auto', text: said.slice(0, 200) })] : []),
   );
 }

@@ -29,8 +29,10 @@ export class MessageRows {
       isFirst, mark, name, message.change_seq, message.content, message.created_at, message.error?.message,
       isOpen, quoted?.change_seq, message.body,
     ]);
-    const about = () => this.#about(conversation, isMine);
-    const make = () => this.#draw(message, { key, mark, name, quoted, isMine, isFirst, isOpen, about: about() });
+    const make = () => {
+      const about = this.#about(conversation, message, isMine);
+      return this.#draw(message, { key, mark, name, quoted, isMine, isFirst, isOpen, about });
+    };
     return { key, signature, make };
   }
 
@@ -65,7 +67,7 @@ export class MessageRows {
   #bubble(message, mark, quoted, about) {
     const { t } = about;
     const bubble = element('div', { class: message.recalled_at ? 'bubble gone' : 'bubble' });
-    const answered = quote(quoted, about, wordsOf);
+    const answered = quote(message, quoted, about, wordsOf);
     if (answered) bubble.append(answered);
     const origin = message.forwarded_from;
     if (origin) {
@@ -95,26 +97,30 @@ export class MessageRows {
   }
 
   /** What the parts of a message need to know. */
-  #about(conversation, isMine) {
+  #about({ kind, ownerId }, message, isMine) {
     const me = this.#store.me?.user_id;
+    const actions = { ...this.#actions };
+    // What is chosen from the tools closes them.
+    for (const name of ['react', 'change', 'reply', 'forward', 'pin']) {
+      actions[name] = (...what) => {
+        this.#actions.open(message);
+        this.#actions[name](...what);
+      };
+    }
     return {
       t: (key, values) => this.#language.t(key, values),
       me,
       nameOf: (id) => this.#store.nameOf(id),
       react: this.#actions.react,
-      canChange: isMine,
-      canRecall: isMine || conversation.ownerId === me,
-      actions: {
-        ...this.#actions,
-        react: (message, emoji, on) => {
-          this.#actions.open(message);
-          this.#actions.react(message, emoji, on);
-        },
-        change: (message) => {
-          this.#actions.open(message);
-          this.#actions.change(message);
-        },
+      can: {
+        // Services alone send into a `system` conversation, and send `system` messages on.
+        reply: kind !== 'system',
+        forward: message.message_type !== 'system',
+        pin: kind !== 'system' || ownerId === me,
+        change: isMine,
+        recall: isMine || ownerId === me,
       },
+      actions,
     };
   }
 

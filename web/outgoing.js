@@ -31,12 +31,13 @@ export class Outgoing {
   }
 
   /** Sends a new message, or one that failed under the id that it had. */
-  send({ conversation_id, content, client_msg_id, message_type, body }) {
+  send({ conversation_id, content, client_msg_id, message_type, body, reply_to }) {
     const message = {
       conversation_id,
       content,
       ...(client_msg_id && { client_msg_id }),
       ...(body && { message_type, body }),
+      ...(reply_to && { reply_to }),
     };
     this.#store.sending({ ...message, client_msg_id: this.#client.send(message) });
     this.#keep();

@@ -2,6 +2,7 @@
 
 import { wordsOf } from './bodies.js';
 import { $ } from './dom.js';
+import { Pins } from './pins.js';
 import { Timeline } from './timeline.js';
 
 const READ_AFTER_MS = 120;
@@ -13,6 +14,7 @@ export class Room {
   #language;
   #inspector;
   #timeline;
+  #pins;
   #actions;
   #client = null;
   #reading = null;
@@ -22,24 +24,33 @@ export class Room {
 
   /**
    * `actions`: `shown(conversation)`, when it is another one or none, `opened()`, when the person has chosen it,
-   * and `announce(text)`; and those of the timeline that concern a single message.
+   * `announce(text)` and `token()`; and those of the timeline that concern a single message.
    */
-  constructor(store, language, inspector, { shown, opened, announce, ...ofMessages }) {
+  constructor(store, language, inspector, { shown, opened, announce, token, ...ofMessages }) {
     this.#store = store;
     this.#language = language;
     this.#inspector = inspector;
     this.#actions = { shown, opened, announce };
     this.#timeline = new Timeline(store, language, {
       ...ofMessages,
+      go: (message) => this.go(message),
       older: (conversation) => this.#load(conversation, conversation.messages[0]?.seq),
       seen: () => this.#seen(),
       isOnline: () => this.#client?.state.state === 'online',
+    });
+    this.#pins = new Pins(store, language, {
+      token,
+      go: (message) => this.go(message),
+      unpin: (message) => ofMessages.pin(message, false),
     });
     document.addEventListener('visibilitychange', () => this.#visibilityChanged());
   }
 
   attend(client) {
     this.#client = client;
+    this.#pins.attend(client);
+    // What was read out last may be what was taken back.
+    client.on('message_updated', ({ recalled_at }) => recalled_at && this.#actions.announce(''));
   }
 
   /** There is a connection: what is shown is looked at again, or the conversation `wanted` is. */
@@ -49,6 +60,7 @@ export class Room {
     else {
       this.#look();
       if (!this.current.loaded) this.#load(this.current);
+      this.#pins.load();
       this.#seen();
     }
   }
@@ -56,6 +68,7 @@ export class Room {
   show(conversation) {
     this.current = conversation;
     this.#timeline.show(conversation);
+    this.#pins.show(conversation);
     this.#actions.shown(conversation);
   }
 
@@ -127,6 +140,7 @@ export class Room {
   /** Draws again everything that depends on the language. */
   redraw() {
     this.#timeline.redraw();
+    this.#pins.draw();
     this.#drawTyping();
   }
 

@@ -57,10 +57,8 @@ export class Sidebar {
   }
 
   #drawConversations(current) {
-    const all = [...this.#store.conversations.values()];
-    all.sort((a, b) => (a.updatedAt < b.updatedAt ? 1 : a.updatedAt > b.updatedAt ? -1 : 0));
     const focused = document.activeElement?.dataset?.conversation;
-    const items = all.map((conversation) => {
+    const items = this.#store.latestFirst().map((conversation) => {
       const { latest } = conversation;
       const who = latest && this.#store.nameOf(latest.sender_id);
       const words = (message) => wordsOf(message, (...what) => this.#language.t(...what)).slice(0, 120);

@@ -20,8 +20,27 @@ export class Store {
     this.names = new Map();
   }
 
+  /** Takes from the client what changes nothing but what is known. */
+  attend(client) {
+    client.on('message_updated', (message) => this.revised(message));
+    client.on('message_status_update', (data) => this.marks(data));
+    client.on('unread_update', (data) => this.read(data));
+    client.on('typing', (data) => this.typing(data));
+    client.on('user_status_update', (data) => this.status(data));
+    client.on('filled', (data) => this.page(data, false));
+    // Without a conversation it is about the inbox.
+    client.on('reset', ({ conversation_id: id, from }) => id !== null && this.reset(id, from));
+    client.on('restored', ({ conversation_id: id }) => id !== null && this.forget(id));
+  }
+
   get(conversationId) {
     return this.conversations.get(conversationId);
+  }
+
+  /** The conversations, those where something was said last before the others. */
+  latestFirst() {
+    const all = [...this.conversations.values()];
+    return all.sort((a, b) => (a.updatedAt < b.updatedAt ? 1 : a.updatedAt > b.updatedAt ? -1 : 0));
   }
 
   get unread() {

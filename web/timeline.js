@@ -23,7 +23,8 @@ export class Timeline {
 
   /**
    * `actions`: `older()`, `retry(message)`, `edit(message)`, `seen()`, `isOnline()`, and `attachments`; of messages
-   * that were sent `react(message, emoji, on)`, `change(message)` and `recall(message)`.
+   * that were sent `react(message, emoji, on)`, `reply(message)`, `forward(message)`, `pin(message, on)`,
+   * `change(message)`, `recall(message)`, and `go(message)`, which leads to what a message answers.
    */
   constructor(store, language, actions) {
     this.#store = store;
@@ -73,8 +74,8 @@ export class Timeline {
   }
 
   /** Brings a message into view and puts the focus on it, where it is drawn. */
-  point({ id, client_msg_id: own }) {
-    const row = this.#drawn.get(id) ?? this.#drawn.get(`mine ${own}`);
+  point({ id }) {
+    const row = this.#rowOf(id);
     if (!row) return;
     this.#follow = false;
     for (const old of $('messages').querySelectorAll('.pointed')) old.classList.remove('pointed');
@@ -176,8 +177,12 @@ export class Timeline {
   #toggle({ id }) {
     this.#openId = this.#openId === id ? null : id;
     this.draw();
-    const row = this.#drawn.get(id) ?? [...this.#drawn.values()].find(({ node }) => node.dataset.id === id);
-    row?.node.querySelector('.opener')?.focus();
+    this.#rowOf(id)?.node.querySelector('.opener')?.focus();
+  }
+
+  /** The row of a message that is drawn. Those of one's own go by another id there. */
+  #rowOf(id) {
+    return this.#drawn.get(id) ?? [...this.#drawn.values()].find(({ node }) => node.dataset.id === id);
   }
 
   #drawJump() {

@@ -10,7 +10,7 @@ export class Uploads {
   #conversation = null;
   #running = new Map();
 
-  /** `actions`: `token()`, and `send({ conversation_id, message_type, content, body })`. */
+  /** `actions`: `token()`, `answers()`, and `send({ conversation_id, message_type, content, body, reply_to })`. */
   constructor(language, actions) {
     this.#language = language;
     this.#actions = actions;
@@ -56,10 +56,10 @@ export class Uploads {
   }
 
   #take(files) {
-    for (const file of files) this.#upload(file, this.#conversation);
+    for (const file of files) this.#upload(file, this.#conversation, this.#actions.answers());
   }
 
-  async #upload(file, conversation_id) {
+  async #upload(file, conversation_id, reply_to) {
     const row = this.#row(file.name);
     const picture = await prepare(file);
     const data = picture?.blob ?? file;
@@ -79,6 +79,7 @@ export class Uploads {
         content: '',
         message_type: picture ? 'image' : 'file',
         body,
+        reply_to,
       });
       row.end();
     } catch (error) {

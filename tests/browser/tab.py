@@ -127,9 +127,12 @@ def broadcast(server: Any, kind: str, message: str = "") -> None:
     post(server, "root", "/api/v1/websocket/broadcast", body)
 
 
-def post(server: Any, user: str, path: str, body: dict[str, Any]) -> None:
+def post(
+    server: Any, user: str, path: str, body: dict[str, Any], *, method: str = "POST"
+) -> dict[str, Any]:
     token = server.token(user, roles=["user", "admin"])
     headers = {"Authorization": f"Bearer {token}"}
-    request = Request(f"{server.url}{path}", json.dumps(body).encode(), headers)
+    request = Request(f"{server.url}{path}", json.dumps(body).encode(), headers, method=method)
     with urlopen(request, timeout=30) as answer:
         assert answer.status in (200, 201)
+        return json.load(answer)
