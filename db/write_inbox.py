@@ -91,12 +91,7 @@ def mark(batch: Batch, command: MarkInbox) -> Outcome:
     else:
         place = _mark_some(batch, inbox, command, changes)
     if command.device_id is not None and place > 0:
-        execute(
-            batch.database,
-            "UPDATE devices SET inbox_seq = %s WHERE user_key = %s AND device_id = %s"
-            " AND (inbox_seq IS NULL OR inbox_seq < %s)",
-            (place, command.user_key, command.device_id, place),
-        )
+        _move_device(batch, command, command.device_id, place)
     return Outcome(
         reply={
             "conversation_id": None,
@@ -107,6 +102,27 @@ def mark(batch: Batch, command: MarkInbox) -> Outcome:
         },
         changes=tuple(changes),
         mark=_mark(inbox) if changes else None,
+    )
+
+
+def _move_device(batch: Batch, command: MarkInbox, device_id: str, place: int) -> None:
+    """The device holds everything up to `place`; where some were read one by one, no more than is
+    read: it may not have come to what lies between them."""
+    device = (command.user_key, device_id)
+    if command.read and command.seq is None:
+        ((unread,),) = fetch(
+            batch.database,
+            "SELECT min(seq) FROM message_recipients"
+            " WHERE recipient_key = %s AND is_read = FALSE AND seq > coalesce("
+            "(SELECT inbox_seq FROM devices WHERE user_key = %s AND device_id = %s), 0)",
+            (command.user_key, *device),
+        )
+        place = place if unread is None else min(place, unread - 1)
+    execute(
+        batch.database,
+        "UPDATE devices SET inbox_seq = %s WHERE user_key = %s AND device_id = %s"
+        " AND coalesce(inbox_seq, 0) < %s",
+        (place, *device, place),
     )
 
 

@@ -197,6 +197,14 @@ def test_delivery_is_noted_and_moves_the_place_of_the_device(store: Store) -> No
     assert (place("bob"), delivered("bob")) == (3, [False, False, True])
     do(store, mark_inbox("ann", 1, read=False, device_id="phone"))
     assert place() == 2
+    # Who has read one has not received what nobody has read yet.
+    do(store, touch("cid", "phone"), post("cid"), post("cid"), post("cid"))
+    named = [message["id"] for message in reversed(inbox(store, "cid"))]
+    places = []
+    for id in (named[2], named[0], named[1]):
+        do(store, mark_inbox("cid", None, id, device_id="phone"))
+        places.append(place("cid"))
+    assert places == [None, 1, 2]
     do(store, mark_inbox("bob", 3, read=True, device_id="tablet"))
     assert (place("bob", "tablet"), delivered("bob")) == (None, [True, True, True])
 
