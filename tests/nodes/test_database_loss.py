@@ -17,6 +17,7 @@ OUTAGE = (
     r"WARNING anmei\.archive: the store (cannot be reached|is back)",
     r"WARNING anmei\.archive the store (cannot be reached|is back)",
     r"WARNING anmei\.db.{0,2}the database is unavailable",
+    r"WARNING anmei\.repair .* could not be (read|compared)",
     # The driver's own, of a connection that ends while it is being made.
     r"^WARNING:  terminating connection due to",
 )
