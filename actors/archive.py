@@ -176,7 +176,8 @@ class Archive:
         except AnmeiError as error:
             # The batch was refused as a whole. Everybody in it is told, and the next one is tried.
             for _, done in jobs:
-                done(Outcome(error=error))
+                self._guarded(done, Outcome(error=error), listener)
+            listener.gap()  # the first of two attempts may have landed without a word
             return
         self._counters.archive_batches += 1
         self._counters.archive_writes += len(jobs)

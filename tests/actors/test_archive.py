@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 
 import pytest
@@ -106,6 +107,29 @@ async def test_a_refusal_reaches_its_asker_and_harms_nobody_else(database_url):
             await archive.ask(message(2, sender="default/mallory"), 30)
         assert caught.value.code is ErrorCode.NOT_FOUND
         assert (await good)["message"]["content"] == "message 1"
+
+
+async def test_a_batch_that_is_refused_as_a_whole_is_answered_whoever_cannot_take_it(
+    sqlite_url, monkeypatch, expect_log: Callable[[str], None]
+):
+    expect_log("an outcome could not be passed on")
+    async with archive_on(sqlite_url) as (archive, listener, counters):
+        refused: Future[list[Outcome]] = Future()
+        refused.set_exception(AnmeiError(ErrorCode.INTERNAL, "the database refused a query"))
+        monkeypatch.setattr(archive._store, "write", lambda commands: refused)
+
+        def fail(outcome: Outcome) -> None:
+            raise RuntimeError("a fault of ours")
+
+        archive.submit(message(1), fail)
+        with pytest.raises(AnmeiError) as caught:
+            await archive.ask(message(2), 5)
+        assert caught.value.code is ErrorCode.INTERNAL
+        assert counters.crashes == 1
+        # Whether the first of two attempts has landed is found in the store.
+        assert listener.gaps == 2
+        monkeypatch.undo()
+        await archive.ask(message(2), 30)
 
 
 async def test_past_its_bound_the_queue_answers_overloaded_at_once(sqlite_url):
