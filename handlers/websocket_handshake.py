@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
+DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
 
 class Agreement(NamedTuple):
     """What client and server settled on."""
@@ -37,21 +39,18 @@ def shake_hands(handler: WebSocketHandler) -> Agreement | None:
     subprotocol = handler.select_subprotocol([name for name in offered if name])
     if subprotocol:
         handler.set_header("Sec-WebSocket-Protocol", subprotocol)
-    deflate = handler.get_compression_options() is not None and accepts_deflate(
-        headers.get("Sec-WebSocket-Extensions", "")
-    )
-    if deflate:
-        handler.set_header(
-            "Sec-WebSocket-Extensions",
-            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
-        )
+    deflate = None
+    if handler.get_compression_options() is not None:
+        deflate = accepted_deflate(headers.get("Sec-WebSocket-Extensions", ""))
+    if deflate is not None:
+        handler.set_header("Sec-WebSocket-Extensions", deflate)
     handler.clear_header("Content-Type")
     handler.set_status(101)
     handler.set_header("Upgrade", "websocket")
     handler.set_header("Connection", "Upgrade")
     handler.set_header("Sec-WebSocket-Accept", WebSocketProtocol13.compute_accept_value(key))
     handler.finish()
-    return Agreement(subprotocol, deflate)
+    return Agreement(subprotocol, deflate is not None)
 
 
 def is_key(key: str) -> bool:
@@ -62,21 +61,28 @@ def is_key(key: str) -> bool:
         return False
 
 
-def accepts_deflate(header: str) -> bool:
-    """Whether one of the offers in a Sec-WebSocket-Extensions header is a permessage-deflate that
-    suits us: compressed frames are made once for all, so the peer's window must be the largest."""
-    return any(_suits(*offer.split(";")) for offer in header.split(","))
+def accepted_deflate(header: str) -> str | None:
+    """What is answered to the first of the offers in a Sec-WebSocket-Extensions header that is a
+    permessage-deflate and suits us; None where none does. Compressed frames are made once for all,
+    so the peer's window must be the largest."""
+    for offer in header.split(","):
+        name, *parameters = offer.split(";")
+        asked = _read(parameters) if name.strip() == "permessage-deflate" else None
+        if asked is not None:
+            # A limit of ours that is asked for is accepted by naming it (RFC 7692, 7.1.2.1).
+            limit = "; server_max_window_bits=15" if "server_max_window_bits" in asked else ""
+            return DEFLATE + limit
+    return None
 
 
-def _suits(name: str, *parameters: str) -> bool:
-    if name.strip() != "permessage-deflate":
-        return False
-    seen = set()
+def _read(parameters: list[str]) -> set[str] | None:
+    """The names of an offer's parameters; None where one does not fit."""
+    seen: set[str] = set()
     for parameter in parameters:
         key, equals, value = parameter.partition("=")
         key, value = key.strip(), value.strip().strip('"')
         if key in seen:
-            return False
+            return None
         seen.add(key)
         if key in ("server_no_context_takeover", "client_no_context_takeover"):
             fits = not equals
@@ -87,5 +93,5 @@ def _suits(name: str, *parameters: str) -> bool:
         else:
             fits = False
         if not fits:
-            return False
-    return True
+            return None
+    return seen

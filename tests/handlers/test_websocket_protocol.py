@@ -857,7 +857,12 @@ async def test_a_deflate_bomb_is_refused_with_bounded_memory(server: Server, bom
 async def test_only_offers_that_suit_are_taken(server: Server, offer: str, taken: bool) -> None:
     server.deflate = True
     async with server.peer(headers={"Sec-WebSocket-Extensions": offer}) as peer:
-        assert (peer.header("Sec-WebSocket-Extensions") is not None) is taken
+        answer = peer.header("Sec-WebSocket-Extensions")
+        assert (answer is not None) is taken
+        # Who asks for a limit is told that it is kept, as RFC 7692, 7.1.2.1, wants it.
+        assert ("; server_max_window_bits=15" in (answer or "")) is (
+            'server_max_window_bits="15"' in offer
+        )
         assert server.sink.link.deflate is taken
 
 
