@@ -139,9 +139,12 @@ def messages(batch: Batch, command: ImportMessages) -> Outcome:
 
 
 def end(batch: Batch, command: EndImport) -> Outcome:
-    if batch.place(command.key) is not None:
+    taken = batch.place(command.key) is not None
+    if taken and batch.place(import_key(command.key)) is None:
         return Outcome(reply={})
     place = _open(batch, import_key(command.key))
+    if taken:
+        raise _taken()
     for table, count in (("participants", command.participants), ("messages", command.messages)):
         ((found,),) = fetch(
             batch.database, f"SELECT count(*) FROM {table} WHERE conversation = %s", (place.pk,)
@@ -246,9 +249,11 @@ def _open(batch: Batch, key: str) -> Place:
 def _check_same(place: Place, command: BeginImport) -> None:
     same = (place.kind, place.owner_key, place.created_at)
     if same != (command.kind, command.owner_key, command.created_at):
-        raise AnmeiError(
-            ErrorCode.CONFLICT, "another conversation has this id; nothing was imported"
-        )
+        raise _taken()
+
+
+def _taken() -> AnmeiError:
+    return AnmeiError(ErrorCode.CONFLICT, "another conversation has this id; nothing was imported")
 
 
 def _replace(batch: Batch, pk: int, row: dict[str, Any]) -> None:

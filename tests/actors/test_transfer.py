@@ -198,6 +198,20 @@ def test_an_id_that_is_taken_is_left_as_it_is(tmp_path: Path, file: bytes) -> No
         assert len(seen(store, "eve")[0]) == 1
 
 
+def test_an_id_that_is_taken_meanwhile_is_said(tmp_path: Path, file: bytes) -> None:
+    with open_store(f"sqlite:///{tmp_path}/a.db") as store:
+        importer = Importer(store, "acme", io.BytesIO(file))
+        importer.check(tell)
+
+        def meanwhile(count: int) -> None:
+            do(store, create("room", "eve"))
+
+        with pytest.raises(AnmeiError, match="another conversation has this id") as caught:
+            importer.write(meanwhile)
+        assert caught.value.code is ErrorCode.CONFLICT
+        assert [head["owner_id"] for head in seen(store, "eve")[0]] == ["eve"]
+
+
 def test_a_conversation_that_went_on_is_not_merged(tmp_path: Path, file: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(file)
