@@ -49,7 +49,13 @@ class Settings(FileSettings, frozen=True, kw_only=True):
     ] = 262_144
     limit_content_bytes: Annotated[
         int,
-        about("ANMEI_LIMIT_CONTENT_BYTES", "bytes", "The longest `content`, in UTF-8.", ge=1),
+        about(
+            "ANMEI_LIMIT_CONTENT_BYTES",
+            "bytes",
+            "The longest `content`, in UTF-8; 1 MiB at most.",
+            ge=1,
+            le=1_048_576,
+        ),
     ] = 65_536
     limit_body_bytes: Annotated[
         int,

@@ -25,7 +25,8 @@ from anmei.frames import ClientId, Id, Mention, MessageType, Priority, Seq
 
 FORMAT = "anmei.conversation"
 VERSION = 1
-MAX_LINE_BYTES = 1_048_576
+#: Of a message of the longest `content` that may be set, each byte of it written as six.
+MAX_LINE_BYTES = 8 * 1_048_576
 MAX_NAME_BYTES = 4_096
 
 _TIMES = (

@@ -3,14 +3,15 @@
 import hashlib
 import io
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from anmei.errors import AnmeiError
-from anmei.transfer import MAX_LINE_BYTES, Writer, read
+from anmei.settings_table import TABLE
+from anmei.transfer import MAX_LINE_BYTES, Sent, Writer, read
 
 AT = "2026-01-02T03:04:05.678Z"
 HEAD = {
@@ -60,6 +61,18 @@ def test_what_was_written_is_read() -> None:
     found = list(read(io.BytesIO(b"".join(lines()))))
     assert [number for number, _ in found] == [1, 2, 3, 4]
     assert found[2][1].content == "hello"  # type: ignore[union-attr]
+
+
+def test_the_longest_message_that_any_setting_allows_comes_back() -> None:
+    (longest,) = (
+        get_args(row.type)[1].le for row in TABLE if row.name == "ANMEI_LIMIT_CONTENT_BYTES"
+    )
+    # The longest way to write a byte.
+    said = {"content": "\1" * longest, "extra_metadata": {"a": "\1" * 1_300}}
+    data = b"".join(lines(message={**MESSAGE, **said}))
+    assert [line.content for _, line in read(io.BytesIO(data)) if isinstance(line, Sent)] == [
+        said["content"]
+    ]
 
 
 def test_the_last_line_holds_the_hash_of_all_before_it() -> None:
