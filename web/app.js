@@ -8,6 +8,7 @@ import { Composer } from './composer.js';
 import { Connection } from './connection.js';
 import { $ } from './dom.js';
 import { Forward } from './forward.js';
+import { Head } from './head.js';
 import { Language } from './i18n.js';
 import { Inspector } from './inspector.js';
 import { Lonely } from './lonely.js';
@@ -57,13 +58,12 @@ class App {
   });
   reply = new Reply(this.store, this.language);
   forward = new Forward(this.store, this.language, {
-    titleOf: (conversation) => this.sidebar.titleOf(conversation),
     send: (message, conversationId, key) => this.changes.forward(message, conversationId, key),
     sent: (conversationId) => this.#forwarded(conversationId),
   });
   search = new Search(this.language, {
     token: () => this.#token(),
-    titleOf: (id) => (this.store.get(id) ? this.sidebar.titleOf(this.store.get(id)) : id),
+    titleOf: (id) => (this.store.get(id) ? this.store.titleOf(this.store.get(id)) : id),
     nameOf: (message) => message.sender_name || this.store.nameOf(message.sender_id),
     go: (message) => this.room.go(message),
   });
@@ -91,17 +91,15 @@ class App {
     changed: () => this.#drawSoon(),
     draft: (conversationId, text) => this.composer.takeDraft(conversationId, text),
   });
+  head = new Head(this.store, this.language, this.preferences);
 
   client = null;
   #drawing = null;
 
   start() {
     $('sign-out').addEventListener('click', () => this.#signOut());
-    $('mute').addEventListener('click', () => {
-      const { id } = this.room.current;
-      this.preferences.mute(id, !this.preferences.isMuted(id));
-    });
     this.store.isQuiet = (id) => this.preferences.isMuted(id);
+    this.store.isOnTop = (id) => this.preferences.isPinned(id);
     for (const button of document.querySelectorAll('.language')) {
       button.addEventListener('click', () => this.#switchLanguage());
     }
@@ -136,8 +134,8 @@ class App {
   // What the client tells
 
   #listen(client) {
-    const { store, bell, room, outgoing, changes, status, preferences, connection, inspector } = this;
-    const parts = [store, bell, room, outgoing, changes, status, preferences, connection, inspector];
+    const { store, bell, room, outgoing, changes, status, preferences, connection, inspector, search } = this;
+    const parts = [store, bell, room, outgoing, changes, status, preferences, connection, inspector, search];
     for (const part of parts) part.attend(client);
     client.on('state', (state) => this.#stateChanged(state));
     client.on('ready', (data) => this.#ready(data));
@@ -240,6 +238,7 @@ class App {
     clearTimeout(this.#drawing);
     this.#drawing = null;
     this.sidebar.draw(this.room.current ?? undefined);
+    this.head.draw(this.room.current);
     this.room.draw();
     this.reply.draw();
     const { me, conversations } = this.store;
@@ -251,7 +250,7 @@ class App {
     if ($('chat').hidden) return;
     const { unread } = this.store;
     const { current } = this.room;
-    const title = current ? `${this.sidebar.titleOf(current)} · Anmei` : 'Anmei';
+    const title = current ? `${this.store.titleOf(current)} · Anmei` : 'Anmei';
     document.title = unread > 0 ? `(${unread}) ${title}` : title;
   }
 

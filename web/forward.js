@@ -13,8 +13,8 @@ export class Forward {
   #isSending = false;
 
   /**
-   * `actions`: `titleOf(conversation)`, `send(message, conversationId, key)`, which gives what went wrong in words
-   * or '', and `sent(conversationId)`.
+   * `actions`: `send(message, conversationId, key)`, which gives what went wrong in words or '', and
+   * `sent(conversationId)`.
    */
   constructor(store, language, actions) {
     this.#store = store;
@@ -56,8 +56,8 @@ export class Forward {
   #draw() {
     const wanted = $('forward-filter').value.trim().toLocaleLowerCase();
     const items = [];
-    for (const conversation of this.#store.latestFirst()) {
-      const title = this.#actions.titleOf(conversation);
+    for (const conversation of this.#store.listed()) {
+      const title = this.#store.titleOf(conversation);
       // Into these services alone send.
       if (conversation.kind === 'system' || !title.toLocaleLowerCase().includes(wanted)) continue;
       const on = { click: () => this.#send(conversation.id) };

@@ -1,4 +1,4 @@
-/** What the person has set for conversations, the same on all devices: mutes and drafts. */
+/** What the person has set for conversations, the same on all devices: mutes, what is on top, and drafts. */
 
 const MOST_DRAFT_BYTES = 4_096;
 
@@ -24,6 +24,14 @@ export class Preferences {
 
   mute(conversationId, on) {
     return this.#set('mute_conversation', { conversation_id: conversationId, on });
+  }
+
+  isPinned(conversationId) {
+    return Boolean(this.#held.get(conversationId)?.pinned_at);
+  }
+
+  pin(conversationId, on) {
+    return this.#set('pin_conversation', { conversation_id: conversationId, on });
   }
 
   /** Keeps what is written for the other devices; one that is too long stays here alone. */

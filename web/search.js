@@ -32,6 +32,10 @@ export class Search {
     for (const part of [$('search'), $('found')]) part.addEventListener('keydown', (event) => this.#key(event));
   }
 
+  attend(client) {
+    client.on('message_updated', ({ id, recalled_at }) => recalled_at && this.#forget(id));
+  }
+
   clear() {
     $('q').value = '';
     this.#ask();
@@ -48,6 +52,14 @@ export class Search {
     $('found-title').textContent = this.#error ? this.#language.error(this.#error) : said;
     $('found-list').replaceChildren(...this.#found.map((result) => element('li', {}, this.#item(result))));
     $('found-more').hidden = !this.#next;
+  }
+
+  /** What was taken back says nothing any more, here neither. */
+  #forget(id) {
+    const found = this.#found.filter(({ message }) => message.id !== id);
+    if (found.length === this.#found.length) return;
+    this.#found = found;
+    this.draw();
   }
 
   #item({ message, snippet }) {

@@ -33,12 +33,6 @@ export class Sidebar {
     else if (had && $('menu').offsetParent) $('menu').focus();
   }
 
-  titleOf(conversation) {
-    if (conversation.title) return conversation.title;
-    const others = [...conversation.people.keys()].filter((id) => id !== this.#store.me?.user_id);
-    return others.map((id) => this.#store.nameOf(id)).join(', ') || conversation.id;
-  }
-
   statusOf(userId) {
     return this.#store.presence.get(userId) ?? 'offline';
   }
@@ -58,7 +52,7 @@ export class Sidebar {
 
   #drawConversations(current) {
     const focused = document.activeElement?.dataset?.conversation;
-    const items = this.#store.latestFirst().map((conversation) => {
+    const items = this.#store.listed().map((conversation) => {
       const { latest } = conversation;
       const who = latest && this.#store.nameOf(latest.sender_id);
       const words = (message) => wordsOf(message, (...what) => this.#language.t(...what)).slice(0, 120);
@@ -70,15 +64,18 @@ export class Sidebar {
           data: { conversation: conversation.id },
           on: { click: () => this.#open(conversation.id) },
         },
-        element('span', { class: 'title', text: this.titleOf(conversation) }),
+        element('span', { class: 'title', text: this.#store.titleOf(conversation) }),
       );
       if (conversation === current) button.setAttribute('aria-current', 'true');
       if (conversation.unread > 0) {
         button.append(element('span', { class: 'count', text: conversation.unread }));
       }
-      if (this.#store.isQuiet(conversation.id)) {
-        button.classList.add('quieted');
-        button.append(element('span', { class: 'quieted-word', text: this.#language.t('muted') }));
+      const isQuiet = this.#store.isQuiet(conversation.id);
+      if (isQuiet) button.classList.add('quieted');
+      const set = [isQuiet && 'muted', this.#store.isOnTop(conversation.id) && 'onTop'].filter(Boolean);
+      if (set.length > 0) {
+        const text = set.map((key) => this.#language.t(key)).join(' · ');
+        button.append(element('span', { class: 'set', text }));
       }
       button.append(element('span', { class: 'last', text }));
       return element('li', {}, button);
@@ -119,11 +116,5 @@ export class Sidebar {
     fold.hidden = items.length === 0;
     fold.querySelector('summary').textContent = t('offlineCount', { n: offline.length + Math.max(0, more) });
     fold.querySelector('ul').replaceChildren(...items);
-    $('mute').hidden = !current;
-    $('mute').setAttribute('aria-pressed', String(current !== undefined && this.#store.isQuiet(current.id)));
-    $('room-title').textContent = current ? this.titleOf(current) : '';
-    const here = people.filter(({ status }) => status !== 'offline').length;
-    const members = t('members', { n: current?.participantCount ?? 0 });
-    $('room-members').textContent = current ? t('membersHere', { here, members }) : '';
   }
 }

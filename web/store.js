@@ -11,6 +11,9 @@ export class Store {
   /** Whether a conversation is muted: what is unread there does not count in `unread`. */
   isQuiet = () => false;
 
+  /** Whether a conversation stands before others, whenever something was said in them. */
+  isOnTop = () => false;
+
   constructor(changed = () => {}) {
     this.#changed = changed;
     this.me = null;
@@ -37,10 +40,17 @@ export class Store {
     return this.conversations.get(conversationId);
   }
 
-  /** The conversations, those where something was said last before the others. */
-  latestFirst() {
+  /** The conversations as they are listed: what is on top, then where something was said last. */
+  listed() {
+    const latest = (a, b) => (a.updatedAt < b.updatedAt ? 1 : a.updatedAt > b.updatedAt ? -1 : 0);
     const all = [...this.conversations.values()];
-    return all.sort((a, b) => (a.updatedAt < b.updatedAt ? 1 : a.updatedAt > b.updatedAt ? -1 : 0));
+    return all.sort((a, b) => this.isOnTop(b.id) - this.isOnTop(a.id) || latest(a, b));
+  }
+
+  titleOf(conversation) {
+    if (conversation.title) return conversation.title;
+    const others = [...conversation.people.keys()].filter((id) => id !== this.me?.user_id);
+    return others.map((id) => this.nameOf(id)).join(', ') || conversation.id;
   }
 
   get unread() {

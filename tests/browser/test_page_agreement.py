@@ -1,4 +1,4 @@
-"""Two tabs of one person show the same draft, mute and status, and keep them over a reload."""
+"""Two tabs of one person show the same draft, mute, order and status, also after a reload."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,8 +12,9 @@ def test_what_is_set_in_one_tab_shows_in_the_other_and_after_a_reload(
     anmei: Callable[..., Any], open_tab: OpenTab
 ) -> None:
     server = anmei()
-    room = {"kind": "group", "id": "team", "title": "Team", "participant_ids": ["bob"]}
-    post(server, "alice", "/api/v1/conversations", room)
+    for id in ("plans", "team"):
+        room = {"kind": "group", "id": id, "title": id.title(), "participant_ids": ["bob"]}
+        post(server, "alice", "/api/v1/conversations", room)
     one, two = open_tab(server), open_tab(server)
     for tab in (one, two):
         use_token(tab, server.token("alice", name="Alice"))
@@ -23,7 +24,15 @@ def test_what_is_set_in_one_tab_shows_in_the_other_and_after_a_reload(
     expect(two.page.locator("#text")).to_have_value("half a sent")
     two.page.click("#mute")
     expect(one.page.locator("#mute")).to_have_attribute("aria-pressed", "true")
-    expect(one.page.locator(".conversations button")).to_contain_text("muted")
+    listed = one.page.locator(".conversations button")
+    expect(listed.first).to_contain_text("muted")
+    two.page.click("#on-top")
+    expect(listed.first).to_contain_text("muted · on top")
+    post(server, "bob", "/api/v1/conversations/plans/messages", {"content": "not first"})
+    expect(listed.nth(1)).to_contain_text("not first")
+    listed.nth(1).click()
+    expect(one.page).to_have_title("Plans · Anmei")
+    listed.first.click()
     one.page.select_option("#status", "busy")
     expect(two.page.locator("#status")).to_have_value("busy")
 
@@ -35,6 +44,7 @@ def test_what_is_set_in_one_tab_shows_in_the_other_and_after_a_reload(
     two.is_connected()
     expect(two.page.locator("#text")).to_have_value("half a sent")
     expect(two.page.locator("#mute")).to_have_attribute("aria-pressed", "true")
+    expect(two.page.locator("#on-top")).to_have_attribute("aria-pressed", "true")
     expect(two.page.locator("#status")).to_have_value("busy")
 
     one.page.press("#text", "Enter")

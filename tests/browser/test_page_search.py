@@ -43,6 +43,13 @@ def test_a_message_is_found_marked_and_reached_with_the_keyboard(
 
     page.fill("#q", "WEATHER")
     expect(found.locator(".snippet")).to_have_text(["<b>weather</b> report"])
+    # What is taken back is not among what was found any more.
+    page.fill("#q", "天气")
+    expect(found).to_have_count(2)
+    newest = ada.bubble("明天的天气怎么样?").locator("xpath=ancestor::li")
+    newest.locator(".opener").click()
+    newest.get_by_role("button", name="Take back").click()
+    expect(found).to_have_count(1)
     page.fill("#q", "nowhere")
     expect(page.locator("#found-title")).to_have_text("Nothing found")
     page.click(".bar .language")
