@@ -40,8 +40,9 @@ async def test_a_client_that_promised_to_sync_and_does_not_is_served_from_the_se
     assert back.gaps(room) == []
 
 
-async def test_nothing_durable_comes_before_the_sync(node, make_room, connect):
+async def test_nothing_durable_comes_before_the_sync(database_url, start, make_room, connect):
     """Section 6: with `?resume=client` the client's own word decides where the replay begins."""
+    node = await start({"DATABASE_URL": database_url, "ANMEI_SYNC_WAIT": "60000"})
     room = await make_room(node, "alice", "bob")
     alice = await connect(node, "alice")
     last = await fill(alice, room, 5)
