@@ -70,7 +70,8 @@ def saved(node: AnmeiProcess, path: str) -> int:
         link.close()
 
 
-@pytest.mark.gen_test(timeout=115)
+@pytest.mark.timeout(300)
+@pytest.mark.gen_test(timeout=280)
 async def test_an_unmodified_client_uploads_200_mb_through_three_kills(start, tmp_path) -> None:
     size = 200 * MEGABYTE
     node: AnmeiProcess = await start({"ANMEI_LIMIT_REQUESTS_PER_SECOND": "0"})
