@@ -1,6 +1,7 @@
 """The examples of the documents do what they say, on a real server."""
 
 import asyncio
+import contextlib
 import sys
 from typing import Any
 
@@ -131,7 +132,7 @@ async def test_the_python_client_of_the_protocol_goes_back_with_a_restored_backu
     assert [frame["data"]["positions"]["team"] for frame in syncs] == [1, 3, 2]
 
 
-@pytest.mark.gen_test(timeout=110)
+@pytest.mark.gen_test(timeout=240)
 async def test_the_curls_of_the_readme_work_and_work_again(anmei):
     """Each block as it stands, but for the address and the place of Python."""
     server = await asyncio.to_thread(anmei)
@@ -151,7 +152,12 @@ async def test_the_curls_of_the_readme_work_and_work_again(anmei):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        output, _ = await process.communicate()
+        try:
+            output, _ = await process.communicate()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
         assert process.returncode == 0, output
         assert len(output.split()) == block.count("curl ")
         statuses.append(output.decode().split())

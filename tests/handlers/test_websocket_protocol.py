@@ -30,9 +30,6 @@ from anmei.close_codes import CloseCode
 from anmei.frame_parser import unmask
 from handlers.websocket_protocol import CLOSE_TIMEOUT, Link
 
-# Long enough for a machine that is busy with other things.
-pytestmark = pytest.mark.gen_test(timeout=60)
-
 LIMIT = 262_144
 #: Seconds that a machine which is busy with other things may add to a timeout.
 SLACK = 30
