@@ -63,7 +63,7 @@ def search(
     until = time.monotonic() + timeout_ms / 1000
     results: list[dict[str, Any]] = []
     looked_at = 0
-    more = True
+    more, late = True, False
     place: int | None = None
     with within(database, timeout_ms, "the search"):
         complete = up_to_date(database)
@@ -71,7 +71,7 @@ def search(
             place = visible(database, user_key, wanted.conversation_key)
         found = _Finder(database, user_key, wanted, place)
         absent = wanted.conversation_key is not None and place is None
-        while more and not absent and len(results) < limit and looked_at < MAX_LOOKED_AT:
+        while more and not (absent or late) and len(results) < limit and looked_at < MAX_LOOKED_AT:
             step = max(limit - len(results), 20)
             pks = found.below(below, step)
             more = len(pks) == step
@@ -81,14 +81,13 @@ def search(
                 spans = message.compare(wanted)
                 if spans is not None:
                     results.append(message.result(spans))
-                    if len(results) == limit:
-                        more = more or below != pks[-1]
-                        break
-            if time.monotonic() > until:
-                break
+                late = time.monotonic() > until
+                if late or len(results) == limit:
+                    more = more or below != pks[-1]
+                    break
     if absent:
         raise not_found("conversation")
-    if time.monotonic() > until and not results:
+    if late and not results:
         raise AnmeiError(ErrorCode.TIMEOUT, f"the search took longer than {timeout_ms} ms")
     return {
         "results": results,

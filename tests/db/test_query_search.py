@@ -1,4 +1,5 @@
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,6 +103,28 @@ def test_pages_hold_everything_once(rooms: Store) -> None:
         assert pages <= 8
     with pytest.raises(AnmeiError, match="cursor"):
         look(rooms, "ann", "page", cursor="no")
+
+
+def test_a_page_ends_with_the_time_and_the_next_one_goes_on_there(
+    rooms: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(rooms, *[send("one", "bob", f"late {n}") for n in range(19)])
+    index(rooms)
+    clock = SimpleNamespace(now=0.0)
+
+    def tick() -> float:
+        clock.now += 0.1
+        return clock.now
+
+    monkeypatch.setattr("db.query_search.time", SimpleNamespace(monotonic=tick))
+    found: list[list[str]] = []
+    cursor = None
+    while not found or cursor is not None:
+        page = look(rooms, "ann", "late", cursor=cursor, limit=50, timeout_ms=450)
+        found.append(contents(page))
+        cursor = page["next_cursor"]
+    assert [len(page) for page in found] == [5, 5, 5, 4]
+    assert [text for page in found for text in page] == [f"late {n}" for n in reversed(range(19))]
 
 
 def test_a_snippet_shows_the_first_place_in_parts(rooms: Store) -> None:
