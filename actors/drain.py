@@ -24,7 +24,10 @@ async def drain(router: Router, within: float) -> None:
         await asyncio.sleep(within / 2 / STEPS)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within / 2
-    while router.connections and loop.time() < deadline:  # noqa: ASYNC110
+    while router.connections and loop.time() < deadline:
+        # Those, too, whose token was still being looked at when the others were sent home.
+        for device in router.devices():
+            device.close(CloseCode.DRAINING, retry_after_ms=_moment())
         await asyncio.sleep(0.02)
 
 

@@ -209,13 +209,23 @@ class Files:
             await asyncio.sleep(SWEEP_PAUSE)
 
     async def _sweep_some(self) -> bool:
-        """Whether there may be more."""
+        """Whether there may be more. Raises StorageError where some cannot be taken away now; that
+        holds up no other, since what is recalled shall go."""
         now = now_ms()
         expired = (await self.commit(ExpireFiles(now=now, limit=SWEPT_AT_ONCE)))["expired"]
-        gone = await self._read(queries.removed_files, now, SWEPT_AT_ONCE)
-        for id, place in gone:
-            await self.work(self.storage.remove, id, place)
+        found = await self._read(queries.removed_files, now, SWEPT_AT_ONCE)
+        gone: list[str] = []
+        failure: StorageError | None = None
+        for id, place in found:
+            try:
+                await self.work(self.storage.remove, id, place)
+            except StorageError as error:
+                failure = error
+            else:
+                gone.append(id)
         if gone:
-            await self.commit(ForgetFiles(attachment_ids=tuple(id for id, _ in gone)))
+            await self.commit(ForgetFiles(attachment_ids=tuple(gone)))
             log.info("%d files are gone", len(gone))
-        return bool(max(expired, len(gone)) == SWEPT_AT_ONCE)
+        if failure is not None:
+            raise failure
+        return bool(max(expired, len(found)) == SWEPT_AT_ONCE)

@@ -198,6 +198,30 @@ async def test_what_nobody_needs_goes_with_its_data(database_url, storage, tmp_p
         assert rows == [(stays,)]
 
 
+async def test_one_that_cannot_be_taken_away_holds_up_no_other(
+    database_url, storage, tmp_path, monkeypatch
+) -> None:
+    async with file_site(database_url, storage) as site:
+        files = site.node()
+        stuck, other = [await upload(files, ANN, b"x") for _ in range(2)]
+        for id in (stuck, other):
+            await files.remove(ANN, id)
+        remove = storage.remove
+
+        def refuse(name: str, place: str) -> None:
+            if name == stuck:
+                raise StorageError("not permitted")
+            remove(name, place)
+
+        monkeypatch.setattr(storage, "remove", refuse)
+        with pytest.raises(StorageError):
+            await files._sweep_some()
+        assert on_disk(tmp_path) == {stuck}
+        monkeypatch.undo()
+        await files._sweep_some()
+        assert on_disk(tmp_path) == set()
+
+
 async def test_a_file_stays_as_long_as_a_message_carries_it(
     database_url, storage, tmp_path
 ) -> None:
