@@ -152,14 +152,17 @@ class Site:
         await asyncio.gather(*(asyncio.to_thread(node.start) for node in self.nodes))
 
     async def close(self) -> None:
-        for node in self.nodes:
-            node.close()
+        # Without a pause, in which it could be cancelled, and whatever fails: a process that is
+        # left behind runs for ever.
+        with contextlib.ExitStack() as last:
+            last.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            last.callback(self.postgres.close)
+            if self.redis is not None:
+                last.callback(self.redis.close)
+            for node in self.nodes:
+                last.callback(node.close)
         for link in self.postgres_links + self.redis_links:
             await link.close()
-        if self.redis is not None:
-            self.redis.close()
-        self.postgres.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def populate(url: str, admin: str, rooms: dict[str, list[str]]) -> None:
