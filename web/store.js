@@ -86,9 +86,10 @@ export class Store {
   }
 
   /** Takes a `conversation_updated`. */
-  updated({ conversation_id, removed, conversation }) {
+  updated({ conversation_id, removed, conversation, presence }) {
     if (removed) this.conversations.delete(conversation_id);
     else this.#describe(this.#ensure(conversation_id), conversation);
+    for (const [id, status] of Object.entries(presence ?? {})) this.presence.set(id, status);
     this.#changed('all');
   }
 

@@ -177,6 +177,25 @@ def test_somebody_who_was_only_an_id_gets_a_name_when_it_becomes_known(
     expect(names).to_have_text(["Alice (you)", "Robert"])
 
 
+def test_people_who_meet_for_the_first_time_see_that_the_other_is_here(
+    anmei: Callable[..., Any], open_tab: OpenTab
+) -> None:
+    server = anmei()
+    alice, bob = open_tab(server), open_tab(server)
+    for tab, id, name in ((alice, "alice", "Alice"), (bob, "bob", "Bob")):
+        room = {"kind": "group", "title": f"Only {name}", "participant_ids": []}
+        post(server, id, "/api/v1/conversations", room)
+        use_token(tab, server.token(id, name=name))
+        tab.is_connected()
+    room = {"kind": "group", "title": "Both", "participant_ids": ["bob"]}
+    post(server, "alice", "/api/v1/conversations", room)
+
+    for tab, other in ((alice, "Bob"), (bob, "Alice")):
+        tab.page.get_by_role("button", name="Both").click()
+        row = tab.page.locator(".people li").filter(has_text=other)
+        expect(row).to_have_attribute("data-status", "online")
+
+
 def test_older_messages_come_when_one_scrolls_up_and_the_view_does_not_jump(
     anmei: Callable[..., Any], open_tab: OpenTab
 ) -> None:
