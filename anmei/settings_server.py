@@ -239,7 +239,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "together, except with answers to its own frames. 0: nothing waits.",
             ge=0,
         ),
-    ] = 15
+    ] = 20
     write_delay: Annotated[
         int,
         about(
