@@ -74,13 +74,15 @@ class Export(ConversationHandler):
                 for start in range(0, len(lines), LEAST_TAKEN):
                     self.write(lines[start : start + LEAST_TAKEN])
                     await asyncio.wait_for(self.flush(), patience)
-        except (StreamClosedError, TimeoutError, StoreUnavailable) as error:
+        except Exception as error:
             # The answer has begun: that it breaks off, without its last line, is all that can
             # be said.
-            log.info("an export broke off: %s", type(error).__name__)
             connection = self.request.connection
             assert isinstance(connection, HTTP1Connection)
             connection.stream.close()
+            if not isinstance(error, StreamClosedError | TimeoutError | StoreUnavailable):
+                raise
+            log.info("an export broke off: %s", type(error).__name__)
 
 
 def _too_many(message: str) -> AnmeiError:
