@@ -208,7 +208,7 @@ class PingUser(ManagementHandler):
         devices = self.devices_of(user_id)
         for device in devices:
             device.pinged_at = self.services.loop.time()
-            device.transport.ping()
+            device.ping()
         self.reply(200, {"user_id": user_id, "pinged": len(devices)})
 
 
