@@ -14,6 +14,7 @@ from actors.device import Device
 from anmei.clock import to_wire
 from anmei.close_codes import CloseCode
 from anmei.event import Event
+from anmei.principal import Principal
 from anmei.settings import Settings
 
 SLICES = 20
@@ -69,21 +70,21 @@ class Heartbeat:
             device.next_ping = now + self._interval
             device.pinged_at = now
             device.ping()
-        left = device.principal.expires_at - wall
+        principal = device.principal
+        left = principal.expires_at - wall
         if left <= -self._leeway:
             device.close(CloseCode.TOKEN_EXPIRED)
-        elif left <= min(WARNING, _lifetime(device) * WARNING_PART) and not device.expiry_told:
+        elif left <= min(WARNING, _lifetime(principal) * WARNING_PART) and not device.expiry_told:
             device.expiry_told = True
-            expires_at = to_wire(device.principal.expires_at * 1000)
+            expires_at = to_wire(principal.expires_at * 1000)
             data = {"expires_at": expires_at, "expires_in_ms": int(left * 1000)}
             device.push(Event.of("token_expiring", data))
 
 
-def _lifetime(device: Device) -> float:
-    """How long its token lasts in all, in seconds; of one that does not say when it was issued,
-    how long it lasts from when the device came."""
-    principal = device.principal
-    # Counted from when the device came, each short token of one that has been here for long would
-    # be said to end as soon as it was taken, and the next one be fetched at once.
-    issued_at = principal.issued_at
-    return principal.expires_at - (device.connected_at / 1000 if issued_at is None else issued_at)
+def _lifetime(principal: Principal) -> float:
+    """How long its token lasts in all, in seconds; of one that does not say when it was issued, how
+    long from when it was shown."""
+    # Not from when the device came: of one that has been here for long, each short token would be
+    # said to end as soon as it was taken, and the next one be fetched at once.
+    since = principal.shown_at if principal.issued_at is None else principal.issued_at
+    return principal.expires_at - since

@@ -22,6 +22,8 @@ class Principal(msgspec.Struct, frozen=True):
     token_id: str | None = None
     #: When it was issued, in seconds since 1970, where the token says so.
     issued_at: float | None = None
+    #: When it was shown here, in seconds since 1970.
+    shown_at: float = 0.0
 
     @property
     def key(self) -> str:

@@ -114,6 +114,7 @@ class TokenVerifier:
             expires_at=expires_at,
             token_id=token_id,
             issued_at=_read_time(claims, "iat") if "iat" in claims else None,
+            shown_at=now,
         )
 
     def _check_times(self, claims: dict[str, Any], now: float) -> int:

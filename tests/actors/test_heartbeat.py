@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from actors.heartbeat import Heartbeat
 from anmei.settings import Settings
 from tests.actors.kit import make_device, make_principal, tick
@@ -36,8 +38,7 @@ async def test_a_peer_that_was_not_heard_for_the_timeout_is_ended():
 async def test_a_token_is_warned_about_once_and_then_ends_its_connection():
     heart = beat()
     device, wire = make_device()
-    device.principal = make_principal(expires_at=2_000)
-    device.connected_at = 1_000_000
+    device.principal = make_principal(shown_at=1_000.0, expires_at=2_000)
     device.next_ping = 1e9
     for wall in (1_900.0, 1_950.0, 1_999.0):
         heart._look(device, 0.0, wall)
@@ -49,10 +50,13 @@ async def test_a_token_is_warned_about_once_and_then_ends_its_connection():
     assert wire.closed[0] == 4202
 
 
-async def test_a_short_token_on_an_old_connection_is_warned_about_when_a_fifth_of_it_is_left():
+@pytest.mark.parametrize(
+    "times", [{"issued_at": 1_000.0, "shown_at": 1_030.0}, {"shown_at": 1_000.0}]
+)
+async def test_a_short_token_on_an_old_connection_is_warned_about_when_a_fifth_of_it_is_left(times):
     heart = beat()
     device, wire = make_device()
-    device.principal = make_principal(issued_at=1_000.0, expires_at=1_050)
+    device.principal = make_principal(expires_at=1_050, **times)
     device.connected_at = 0
     device.next_ping = 1e9
     heart._look(device, 0.0, 1_001.0)

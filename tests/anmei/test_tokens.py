@@ -52,6 +52,7 @@ def test_a_token_says_who_holds_it() -> None:
         expires_at=int(NOW) + 3600,
         token_id="t1",
         issued_at=int(NOW),
+        shown_at=NOW,
     )
 
 
