@@ -29,8 +29,8 @@ class Bundle:
     """
 
     __slots__ = (
-        "_counters", "_devices", "_flusher", "others", "parked", "pending", "queued", "size",
-        "turn", "urgent",
+        "_counters", "_devices", "_flusher", "_limit", "others", "parked", "pending", "queued",
+        "size", "turn", "urgent",
     )  # fmt: skip
 
     def __init__(self, flusher: Flusher, counters: Counters) -> None:
@@ -38,6 +38,8 @@ class Bundle:
         self._counters = counters
         # With those that have left since.
         self._devices: list[Device] = []
+        # What may wait for one of them.
+        self._limit = 0
         #: How many are in it.
         self.size = 0
         #: The other devices of the conversation; None where that has to be found out.
@@ -54,6 +56,7 @@ class Bundle:
 
     def open(self, devices: "list[Device]", frame: bytes) -> None:
         """Puts these devices in, which have nothing else to wait for than `frame`."""
+        self._limit = min(device.straight for device in devices)
         for device in devices:
             device.join(self)
         self._devices = devices
@@ -61,6 +64,13 @@ class Bundle:
         self.turn = devices[0].turn
         self._flusher.add(self)
         self.append(frame)
+
+    def make_room(self, size: int) -> None:
+        """Sends what waits and lets all go, where a frame of that size would be too much: which of
+        them can take more is a question for each (see Device.push)."""
+        if self.queued + size > self._limit and self.size:
+            self.flush()
+            self._counters.flushes += 1
 
     def append(self, frame: bytes) -> None:
         """One more for all who are in it."""

@@ -26,6 +26,7 @@ def fan_out(
     # Who is kept waiting anyhow waits together: from `now` on, or until `then` beside a bundle.
     now = then = maxsize
     if bundle is not None:
+        bundle.make_room(size)
         if bundle.size:
             bundle.append(frame)
             then = bundle.parked or maxsize

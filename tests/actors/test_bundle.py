@@ -20,6 +20,7 @@ from tests.actors.skipping_loop import skipping
 DELAY = 0.05
 SLOT = DELAY / 10
 COUNT = 6
+LIMIT = 65_536  # of each device
 
 
 class Timed(Wire):
@@ -45,7 +46,9 @@ class Rooms:
         self.devices: list[Device] = []
         self.wires: list[Timed] = []
         for number in range(COUNT):
-            device, _ = make_device(f"u{number}", flusher=flusher, counters=self.counters)
+            device, _ = make_device(
+                f"u{number}", limit=LIMIT, flusher=flusher, counters=self.counters
+            )
             wire = Timed()
             device.transport, device._send = wire, wire.send
             self.devices.append(device)
@@ -135,7 +138,7 @@ ACTS: list[Callable[[Rooms, Device], Any]] = [
 ]
 
 STEPS = st.one_of(
-    st.builds(say, st.sampled_from("aaab"), st.sampled_from([0, 0, 100, 700, 5_000])),
+    st.builds(say, st.sampled_from("aaab"), st.sampled_from([0, 0, 100, 700, 5_000, LIMIT])),
     st.builds(after, st.sampled_from([0, 0.001, 0.01, 0.02, 0.06])),
     st.builds(each, st.integers(0, COUNT - 1), st.sampled_from(ACTS)),
 )
@@ -237,5 +240,56 @@ def test_one_that_fails_costs_the_others_nothing(expect_log):
         assert rooms.counters.crashes > 0
         for number in {0, 1, 3, 4, 5}:
             assert rooms.got(number) == list(range(1, 31))
+
+    skipping(body())
+
+
+def waiting_together(rooms: Rooms) -> Bundle:
+    """All are in the bundle of `a`, and wait."""
+    bundle = rooms.bundles["a"]
+    assert bundle is not None
+    while not bundle.size:
+        rooms.say("a")
+        rooms.devices[0].flusher._flush()
+    assert bundle.size == COUNT
+    return bundle
+
+
+def test_who_reads_nothing_holds_no_more_than_the_limit_though_all_came_in_one_tick():
+    async def body() -> None:
+        rooms = Rooms(bundled=True)
+        waiting_together(rooms)
+        stuck = rooms.wires[0]
+        stuck.stalled = True
+        for _ in range(100):
+            rooms.say("a", 5_000)
+        await asyncio.sleep(DELAY * 2)
+        assert stuck.waiting <= LIMIT + 1_000  # with the word of why it is closed
+        assert stuck.closed is not None
+        assert stuck.closed[0] == CloseCode.TOO_SLOW
+        assert rooms.got(1) == list(range(1, rooms.number + 1))
+        assert rooms.wires[1].closed is None
+
+    skipping(body())
+
+
+def test_one_frame_above_the_limit_does_not_end_who_waited_with_others():
+    async def body() -> None:
+        rooms = Rooms(bundled=True)
+        waiting_together(rooms)
+        slow, send = rooms.wires[0], rooms.wires[0].send
+
+        def take_what_is_small(data: bytes) -> int:
+            slow.stalled = len(data) > LIMIT
+            return send(data)
+
+        rooms.devices[0]._send = take_what_is_small
+        rooms.say("a", LIMIT + 1)
+        rooms.say("a")
+        await asyncio.sleep(DELAY * 2)
+        rooms.say("a")
+        await asyncio.sleep(DELAY * 2)
+        assert slow.closed is None
+        assert rooms.got(0) == list(range(1, rooms.number + 1))
 
     skipping(body())
