@@ -73,12 +73,14 @@ class Replay:
         self._budget = Budget(limit, total)
         self._counters = counters
         self._report: dict[str, dict[str, Any]] = {}
+        # What must be read; None before it has begun.
+        self._spans: list[Span] | None = None
 
     def begin(self) -> list[Span]:
-        """The step without waiting. Returns what must be read; all other conversations of the
-        device are live from here on."""
+        """The step without waiting, for whoever cannot wait for `run` to take it. Returns what must
+        be read; all other conversations of the device are live from here on."""
         device = self._device
-        spans = []
+        spans = self._spans = []
         for key, place in self._places.items():
             sequencer = device.conversations.get(key)
             if sequencer is None:
@@ -96,7 +98,7 @@ class Replay:
         inbox, by its key."""
         inbox: list[Span] = []
         spans: list[Span] = []
-        for span in self.begin():
+        for span in self.begin() if self._spans is None else self._spans:
             (inbox if is_inbox(span.key) else spans).append(span)
         for start in range(0, len(spans), COUNTED):
             await self._conversations(spans[start : start + COUNTED])

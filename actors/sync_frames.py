@@ -54,22 +54,25 @@ def sync(user: "UserActor", device: Device, id: str | None, data: frames.Sync) -
         device.preference_place = data.preferences or 0
         waiting.set_result(data)
     else:
-        user.read(device, None, partial(_sync, user, device, data))
-        device.replaying = True
-    user.acknowledge(device, id, {})
-
-
-async def _sync(user: "UserActor", device: Device, data: frames.Sync) -> None:
-    router = user.router
-    try:
-        report = await Replay(
+        router = user.router
+        replay = Replay(
             device,
             keyed(device, data),
             store=router.store,
             limit=router.settings.limit_replay,
             total=router.settings.limit_replay_total,
             counters=router.counters,
-        ).run()
+        )
+        user.read(device, None, partial(_sync, user, device, data, replay))
+        device.replaying = True
+        replay.begin()  # or what goes out right behind the answer would come twice
+    user.acknowledge(device, id, {})
+
+
+async def _sync(user: "UserActor", device: Device, data: frames.Sync, replay: Replay) -> None:
+    router = user.router
+    try:
+        report = await replay.run()
         preferences = None
         if data.preferences is not None:
             preferences = await router.agreement.replay(device, data.preferences)
