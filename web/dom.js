@@ -14,6 +14,11 @@ export function element(tag, { class: names, text, data, on, ...attributes } = {
   return made;
 }
 
+/** Puts text where it is another: what stands is left as it is, or it would be read out again. */
+export function say(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
 /** The first letter of a name on a colour that is always the same for the same user. */
 export function dressAvatar(avatar, userId, name) {
   let sum = 0;

@@ -321,9 +321,9 @@ export class Language {
     this.code = /^zh\b/i.test(tag ?? '') ? 'zh' : 'en';
     this.tag = this.code === 'zh' ? 'zh-CN' : 'en';
     this.plural = new Intl.PluralRules(this.tag);
-    this.time = new Intl.DateTimeFormat(this.tag, { hour: '2-digit', minute: '2-digit', hour12: false });
+    this.time = new Intl.DateTimeFormat(this.tag, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
     this.date = new Intl.DateTimeFormat(this.tag, { dateStyle: 'full' });
-    this.stamp = new Intl.DateTimeFormat(this.tag, { dateStyle: 'medium', timeStyle: 'medium' });
+    this.stamp = new Intl.DateTimeFormat(this.tag, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
   }
 
   /** The words for `key`, with `{names}` filled in; `n` chooses between one and many. */

@@ -1,7 +1,7 @@
 /** What the next message answers: quoted above the box, and let go of by its button or by Escape. */
 
 import { wordsOf } from './bodies.js';
-import { $ } from './dom.js';
+import { $, say } from './dom.js';
 
 export class Reply {
   #store;
@@ -58,9 +58,4 @@ export class Reply {
     const message = this.#conversation?.messages.find(({ id }) => id === chosen?.id) ?? chosen;
     return message?.recalled_at ? undefined : message;
   }
-}
-
-/** What stands is left as it is, or it would be read out again. */
-function say(id, text) {
-  if ($(id).textContent !== text) $(id).textContent = text;
 }

@@ -1,6 +1,6 @@
 /** Finding messages: a field, and the list of what was found. */
 
-import { $, element } from './dom.js';
+import { $, element, say } from './dom.js';
 
 const PATH = 'api/v1/messages/search';
 const PAUSE_MS = 250;
@@ -49,9 +49,19 @@ export class Search {
     $('found').hidden = !wanted;
     const words = { n: `${this.#found.length}${this.#next ? '+' : ''}` };
     const said = this.#found.length ? t('searchFound', words) : t('searchNothing');
-    $('found-title').textContent = this.#error ? this.#language.error(this.#error) : said;
+    say('found-title', this.#error ? this.#language.error(this.#error) : said);
+    const at = [...$('found').querySelectorAll('button')].indexOf(document.activeElement);
+    const focused = document.activeElement?.dataset.id;
     $('found-list').replaceChildren(...this.#found.map((result) => element('li', {}, this.#item(result))));
     $('found-more').hidden = !this.#next;
+    if (at >= 0) this.#refocus(focused, at);
+  }
+
+  /** What had the focus and was drawn anew has it again, or what stands in its place. */
+  #refocus(id, at) {
+    if (document.activeElement === $('found-more') && this.#next) return;
+    const all = [...$('found-list').querySelectorAll('button')];
+    (all.find((button) => button.dataset.id === id) ?? all[Math.min(at, all.length - 1)] ?? $('q')).focus();
   }
 
   /** What was taken back says nothing any more, here neither. */
@@ -70,7 +80,7 @@ export class Search {
     const when = element('time', { datetime: message.created_at, text: this.#language.stamp.format(at) });
     return element(
       'button',
-      { type: 'button', on: { click: () => message.conversation_id && this.#actions.go(message) } },
+      { type: 'button', data: { id: message.id }, on: { click: () => message.conversation_id && this.#actions.go(message) } },
       head,
       element('span', { class: 'snippet', dir: 'auto' }, ...parts),
       element('span', { class: 'last' }, `${room} · `, when),

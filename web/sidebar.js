@@ -18,6 +18,10 @@ export class Sidebar {
     this.#open = open;
     $('menu').addEventListener('click', () => this.toggle());
     $('shade').addEventListener('click', () => this.toggle(false));
+    // Whoever goes on by keyboard does not stay behind what lies over the room.
+    $('side').addEventListener('focusout', ({ relatedTarget: next }) => {
+      if (next && !$('side').contains(next)) this.toggle(false);
+    });
     document.addEventListener('keydown', ({ key }) => {
       if (key === 'Escape' && $('side').classList.contains('open')) this.toggle(false);
     });

@@ -222,10 +222,11 @@ export class Timeline {
   }
 }
 
-/** What had the focus in a row that was drawn anew has it again, or what stands nearest. */
+/** What had the focus in a row that was drawn anew has it again, or what stands nearest, or the row itself. */
 function refocus(row, name) {
   const all = [...row.querySelectorAll('[data-focus]')];
-  (all.find((node) => node.dataset.focus === name) ?? all[0])?.focus({ preventScroll: true });
+  if (all.length === 0) row.tabIndex = -1;
+  (all.find((node) => node.dataset.focus === name) ?? all[0] ?? row).focus({ preventScroll: true });
 }
 
 function separator(kind, key, text) {

@@ -104,8 +104,13 @@ export class Uploads {
     };
     draw();
     $('uploads').append(row);
+    const end = () => {
+      const had = row.contains(document.activeElement);
+      row.remove();
+      if (had) $('text').focus();
+    };
     let cancel = () => {};
-    button.addEventListener('click', () => (failure ? row.remove() : cancel()));
+    button.addEventListener('click', () => (failure ? end() : cancel()));
     return {
       draw,
       onCancel: (call) => (cancel = call),
@@ -113,7 +118,7 @@ export class Uploads {
         bar.value = size ? bytes / size : 1;
         draw();
       },
-      end: () => row.remove(),
+      end,
       fail: (reason) => {
         failure = reason;
         row.classList.add('failed');

@@ -64,9 +64,11 @@ def test_what_becomes_of_a_message_is_seen_by_everybody(
     expect(bob.bubble("good evening").locator(".tail")).to_contain_text("已编辑")
     expect(ada.page.locator("#text")).to_have_value("a draft")
 
-    open_tools(ada, "a secret").get_by_role("button", name="Take back").click()
+    row = open_tools(ada, "a secret")
+    row.get_by_role("button", name="Take back").press("Enter")
     bob.sees("消息已撤回。")
     ada.sees("This message was taken back.")
+    expect(row_of(ada, "This message was taken back.")).to_be_focused()
     for tab in (ada, bob):
         expect(tab.page.locator("#messages")).not_to_contain_text("a secret")
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.tab import OpenTab
 
@@ -59,3 +59,32 @@ def test_a_message_is_found_marked_and_reached_with_the_keyboard(
     expect(page.locator("#q")).to_be_focused()
     expect(page.locator("#found")).to_be_hidden()
     expect(page.locator("#conversations")).to_be_visible()
+
+
+def test_what_is_found_later_leaves_the_focus_where_it_was(
+    anmei: Callable[..., Any], open_tab: OpenTab
+) -> None:
+    ada = open_tab(anmei({"ANMEI_SEARCH_INTERVAL": "20"})).sign_in("Ada")
+    page = ada.page
+    for text in ("tea at four", "more tea"):
+        ada.say(text)
+        expect(ada.mark(text)).to_have_attribute("data-state", "sent")
+    found = page.locator("#found-list button")
+    page.fill("#q", "tea")
+    expect(found).to_have_count(2)
+
+    def without_the_newest(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        body.update(results=body["results"][1:], up_to_date=False)
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/messages/search?*", without_the_newest)
+    page.press("#q", "Enter")
+    expect(found).to_have_count(1)
+    page.press("#q", "ArrowDown")
+    expect(found.first).to_be_focused()
+    page.unroute("**/messages/search?*")
+    expect(found).to_have_count(2)
+    expect(found.nth(1)).to_be_focused()
+    expect(found.nth(1)).to_contain_text("tea at four")
