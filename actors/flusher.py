@@ -8,12 +8,13 @@ comes next. A device that is sent to seldom is never kept waiting.
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 from actors.counters import Counters
 
-SLOTS = 10  # that the longest wait is divided into; those of a slot are flushed together
+SLOTS = 10  # that the longest wait is divided into, or more; those of one are flushed together
 BURST = 10  # sends to a device at once, before it is paced
 #: Bytes with which one waits no longer: a `send` that carries as much cannot be made much cheaper.
 ENOUGH = 4_096
@@ -45,7 +46,8 @@ class Flusher:
     """
 
     __slots__ = (
-        "_counters", "_interval", "_loop", "_parked", "_per_second", "_slack", "_timer", "_waiting",
+        "_counters", "_interval", "_longest", "_loop", "_parked", "_per_second", "_slack", "_timer",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(
@@ -61,9 +63,11 @@ class Flusher:
         #: Those who wait, by the slot until which they do, and the slot since which the first does.
         self._parked: dict[int, tuple[int, list[Flushable]]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._per_second = SLOTS / delay if delay else 1.0
-        # In slots. With an interval of 0 every turn has come.
-        self._interval = max(1, round(self._per_second / rate)) if rate and delay else 0
+        # In slots, a whole number of which is from one turn to the next. With an interval of 0
+        # every turn has come.
+        self._interval = math.ceil(SLOTS / delay / rate) if rate and delay else 0
+        self._per_second = self._interval * rate or 1.0
+        self._longest = int(delay * self._per_second + 0.01)
         self._slack = (BURST - 1) * self._interval
 
     def add(self, device: Flushable) -> None:
@@ -81,7 +85,7 @@ class Flusher:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         slot = self.now()
-        interval, least, latest = self._interval, slot - self._slack, slot + SLOTS
+        interval, least, latest = self._interval, slot - self._slack, slot + self._longest
         until = 0
         others: list[Flushable] = []
         for device in waiting:
@@ -139,7 +143,7 @@ class Flusher:
             since, devices = self._parked.pop(number)
             # Where nothing has joined what waited long, nobody gains by waiting: for a while it
             # does not.
-            alone = next_turn - self._slack if number - since > SLOTS // 2 else next_turn
+            alone = next_turn - self._slack if number - since > self._longest // 2 else next_turn
             for device in devices:
                 # One that was flushed meanwhile may wait for a later slot, or for none.
                 if device.parked == number:

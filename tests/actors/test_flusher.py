@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections.abc import Callable, Coroutine
 from functools import wraps
 
@@ -86,6 +87,33 @@ async def test_a_device_that_is_sent_to_twenty_times_a_second_is_never_kept_wait
         await tick(2)
         assert wire.sends == number + 1
         await asyncio.sleep(1 / 20)
+
+
+@in_no_time
+async def test_so_it_is_with_any_rate_and_any_delay():
+    for rate, delay in itertools.product((1, 3, 15, 150, 1_000), (0.001, 0.05, 1)):
+        device, wire = make(paced(rate=rate, delay=delay))
+        for number in range(50):
+            device.push(numbered(number))
+            await tick(2)
+            assert wire.sends == number + 1, (rate, delay)
+            await asyncio.sleep(1.01 / rate)
+
+
+@in_no_time
+async def test_with_any_rate_and_any_delay_nothing_waits_longer():
+    loop = asyncio.get_running_loop()
+    for rate, delay in itertools.product((1, 3, 15, 150, 1_000), (0.001, 0.05, 1)):
+        device, wire = make(paced(rate=rate, delay=delay))
+        pushed = []
+        for number in range(80):
+            pushed.append(loop.time())
+            device.push(numbered(number))
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(delay * 2)
+        assert numbers(wire) == list(range(80))
+        waits = [sent - came for sent, came in zip(wire.times, pushed, strict=True)]
+        assert max(waits) <= delay * 1.01, (rate, delay)
 
 
 @in_no_time
