@@ -60,7 +60,8 @@ export class Sidebar {
       const { latest } = conversation;
       const who = latest && this.#store.nameOf(latest.sender_id);
       const words = (message) => wordsOf(message, (...what) => this.#language.t(...what)).slice(0, 120);
-      const text = latest ? `${who}: ${latest.recalled_at ? '…' : words(latest)}` : '';
+      const said = latest?.recalled_at ? this.#language.t('recalled') : latest && words(latest);
+      const text = latest ? `${who}: ${said}` : '';
       const button = element(
         'button',
         {

@@ -111,7 +111,7 @@ def test_the_protocol_panel_shows_the_latest_frames_and_no_token(
 
 
 @pytest.mark.parametrize("width", [320, 360, 1280])
-def test_nothing_scrolls_sideways_on_a_screen_of_any_width(
+def test_only_the_messages_scroll_and_nothing_sideways_on_a_screen_of_any_width(
     anmei: Callable[..., Any], open_tab: OpenTab, width: int
 ) -> None:
     server = anmei()
@@ -126,6 +126,15 @@ def test_nothing_scrolls_sideways_on_a_screen_of_any_width(
     assert ada.page.evaluate(fits)
     inside = "box => box.scrollWidth <= box.clientWidth"
     assert ada.page.locator("#scroller").evaluate(inside)
+    # The messages scroll, and the page around them stands still.
+    tall = "scroller => scroller.scrollHeight > scroller.clientHeight"
+    for number in range(3):
+        ada.say(f"line {number}\n" * 12)
+    expect(ada.page.locator("#messages .text")).to_have_count(5)
+    assert ada.page.locator("#scroller").evaluate(tall)
+    assert ada.page.evaluate(
+        "document.documentElement.scrollHeight <= document.documentElement.clientHeight"
+    )
     if width < 720:
         expect(ada.page.locator("#side")).to_be_hidden()
         ada.page.click("#menu")
