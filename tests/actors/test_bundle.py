@@ -122,6 +122,21 @@ def replay(rooms: Rooms, device: Device) -> None:
     device.release("a")
 
 
+def stall(rooms: Rooms, device: Device) -> None:
+    """The peer reads nothing from now on."""
+    wire = device.transport
+    assert isinstance(wire, Timed)
+    wire.stalled = True
+
+
+def read(rooms: Rooms, device: Device) -> None:
+    """It reads again, and all that waits."""
+    wire = device.transport
+    assert isinstance(wire, Timed)
+    wire.stalled, wire.waiting = False, 0
+    device.drained()
+
+
 ACTS: list[Callable[[Rooms, Device], Any]] = [
     lambda rooms, device: device.push(rooms.event()),
     lambda rooms, device: device.push_now(rooms.event()),
@@ -135,6 +150,8 @@ ACTS: list[Callable[[Rooms, Device], Any]] = [
     unseat,
     seat,
     replay,
+    stall,
+    read,
 ]
 
 STEPS = st.one_of(
@@ -167,6 +184,7 @@ def test_with_a_bundle_everybody_gets_what_comes_without(steps: list[Step]):
     alone, together = run(bundled=False), run(bundled=True)
     for number in range(COUNT):
         assert together.got(number) == alone.got(number)
+        assert together.wires[number].closed == alone.wires[number].closed
         for one, sent in zip(together.got(number), together.wires[number].times, strict=True):
             assert one < 0 or sent - together.began[one] <= DELAY + 2 * SLOT
     assert together.counters.deliveries == alone.counters.deliveries
