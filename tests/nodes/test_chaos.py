@@ -1,11 +1,13 @@
 """The chaos run as a tool: what it meets, what it finds, and what it leaves behind."""
 
+import contextlib
 import json
+import os
 import re
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -23,22 +25,18 @@ def history(tmp_path: Path) -> list[dict]:
 def test_a_run_that_is_interrupted_leaves_no_process_behind(chaos, number):
     child = chaos("--nodes", "1", "--minutes", "5", "--faults", "clients cut")
     child.wait_for_line(r"1/\d+ clients cut")
-    before = descendants(child.pid)
-    assert len(before) > 3  # a node, PostgreSQL, and its own helpers
-    child.signal(number)
-    assert child.wait(60) != 0
-    deadline = time.monotonic() + 30
-    while left := [pid for pid in before if lives(pid)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)  # whoever has lost its parent ends by itself, and tells nobody
-
-
-def lives(pid: int) -> bool:
-    """Whether there is such a process, one that nobody has waited for yet not counted."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    with contextlib.ExitStack() as last:
+        left = {}
+        for pid in descendants(child.pid):
+            with contextlib.suppress(ProcessLookupError):
+                left[pid] = os.pidfd_open(pid)
+                last.callback(os.close, left[pid])
+        assert len(left) > 3  # a node, PostgreSQL, and its own helpers
+        child.signal(number)
+        assert child.wait(60) != 0
+        for pid, end in left.items():
+            # Whoever has lost its parent ends by itself; its descriptor can be read then.
+            assert select.select([end], [], [], 30)[0], f"{pid} of {list(left)} lives"
 
 
 def descendants(pid: int) -> list[int]:
