@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 from actors.archive import Archive, Listener
@@ -163,3 +164,16 @@ class Pair:
     async def stop(self) -> None:
         await self.two.stop()
         await self.one.stop()
+
+
+def fail_on(store: Store, query: Callable[..., Any], times: int = 1_000) -> list[RuntimeError]:
+    """Has `store` crash so often where it is asked for `query`. Returns the crashes to come."""
+    read, crashes = store.read, [RuntimeError("a fault of ours") for _ in range(times)]
+
+    def crash(asked: Callable[..., Any], *args: Any) -> Any:
+        if asked is query and crashes:
+            raise crashes.pop()
+        return read(asked, *args)
+
+    store.read = crash
+    return crashes

@@ -10,7 +10,7 @@ from anmei.commands import AddParticipants, CreateConversation, RemoveParticipan
 from anmei.ids import new_id
 from anmei.inbox import inbox_key
 from db import queries
-from tests.actors.full_nodes import ROOM, FullNode, Pair, Person
+from tests.actors.full_nodes import ROOM, FullNode, Pair, Person, fail_on
 from tests.actors.redis_nodes import quiet, until
 
 ZOE = "default/zoe"
@@ -44,6 +44,13 @@ class Held:
             await quiet()  # what the other node then reads of it
 
 
+async def kept_from(pair: Pair, user_id: str) -> tuple[Person, Held]:
+    """Somebody on the second node, and what the first publishes from then on."""
+    person = await pair.two.person(user_id)
+    await pair.two.bus.settled()
+    return person, Held(pair.one)
+
+
 def said(content: str, by: str = "default/ada", room: str = ROOM) -> SendMessage:
     return SendMessage(room, by, "Ada", new_id("msg"), new_id("c"), content, 3)
 
@@ -61,9 +68,7 @@ async def test_who_is_let_in_by_a_word_that_is_lost_is_told_when_the_loss_is_not
     pair: Pair,
 ) -> None:
     """Nothing follows it that could say so."""
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 2))
     await pair.one.do(said("welcome"))
     held.lose()
@@ -79,9 +84,7 @@ async def test_who_was_put_out_of_one_and_let_into_another_is_told_of_both(pair:
     """By their number alone the conversations of a device are what the store has, then."""
     other = "default/other"
     await pair.one.do(CreateConversation(other, "group", "default/ada", (ZOE,), 2))
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(RemoveParticipant(other, "default/ada", ZOE, 3))
     await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 3))
     await pair.one.do(said("welcome"))
@@ -96,9 +99,7 @@ async def test_who_is_let_in_where_others_of_the_node_are_is_told_of_it_all_the_
     pair: Pair,
 ) -> None:
     """The word was on its way when somebody came who found it in the store."""
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 2))
     await pair.one.do(said("welcome"))
     bob = await pair.two.person("bob")
@@ -111,9 +112,7 @@ async def test_who_is_let_in_where_others_of_the_node_are_is_told_of_it_all_the_
 
 
 async def test_words_that_cross_cost_who_is_let_in_nothing(pair: Pair) -> None:
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(CreateConversation("default/new", "group", "default/ada", (ZOE,), 2))
     await pair.one.do(said("one", room="default/new"))
     await pair.one.do(said("two", room="default/new"))
@@ -128,9 +127,7 @@ async def test_words_that_cross_cost_who_is_let_in_nothing(pair: Pair) -> None:
 
 
 async def test_who_was_put_out_meanwhile_is_not_let_in_by_an_old_word(pair: Pair) -> None:
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 2))
     await pair.one.do(said("while zoe was in"))
     await pair.one.do(RemoveParticipant(ROOM, "default/ada", ZOE, 4))
@@ -166,19 +163,10 @@ async def test_what_a_device_was_let_into_while_it_was_welcomed_is_found_too(pai
 
 async def test_a_hole_whose_read_crashes_is_read_again(pair: Pair, expect_log: Any) -> None:
     expect_log("fill crashed")
-    bob = await pair.two.person("bob")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    bob, held = await kept_from(pair, "bob")
     await pair.one.do(said("lost"))
     held.lose()
-    look, crashes = pair.two.store.read, [RuntimeError("a fault of ours")]
-
-    def read(query: Any, *args: Any) -> Any:
-        if query is queries.hole and crashes:
-            raise crashes.pop()
-        return look(query, *args)
-
-    pair.two.store.read = read
+    crashes = fail_on(pair.two.store, queries.hole, times=1)
     await pair.one.do(said("heard"))
     await until(lambda: bob.contents() == ["lost", "heard"])
     assert not crashes
@@ -190,19 +178,10 @@ async def test_whoever_cannot_be_replayed_to_is_sent_away_and_not_left_waiting(
     pair: Pair, expect_log: Any
 ) -> None:
     expect_log("newcomer crashed")
-    zoe = await pair.two.person("zoe")
-    await pair.two.bus.settled()
-    held = Held(pair.one)
+    zoe, held = await kept_from(pair, "zoe")
     await pair.one.do(AddParticipants(ROOM, "default/ada", (ZOE,), 1))
     held.lose()
-    look = pair.two.store.read
-
-    def read(query: Any, *args: Any) -> Any:
-        if query is queries.changes_many:
-            raise RuntimeError("a fault of ours")
-        return look(query, *args)
-
-    pair.two.store.read = read
+    fail_on(pair.two.store, queries.changes_many)
     pair.two.router.gap()
     await until(lambda: zoe.wire.closed is not None)
     assert zoe.wire.closed[0] == 4100

@@ -15,7 +15,7 @@ from anmei.commands import AddParticipants, CreateConversation
 from anmei.settings import Settings
 from db import queries
 from db.store import Store
-from tests.actors.full_nodes import ROOM, FullNode, Person
+from tests.actors.full_nodes import ROOM, FullNode, Person, fail_on
 from tests.actors.redis_nodes import until
 
 TIMEOUT = Settings().ack_timeout / 1000
@@ -190,14 +190,7 @@ async def test_a_device_is_not_left_waiting_behind_a_replay_that_crashed(
     await scene.acknowledge(scene.ada, seq=await scene.say(scene.bob, "1"))
     await scene.later(1.1)
     await scene.say(scene.bob, "2")
-    read = scene.node.store.read
-
-    def crash(query: Any, *args: Any) -> Any:
-        if query is queries.changes_many:
-            raise RuntimeError("a fault of ours")
-        return read(query, *args)
-
-    scene.node.store.read = crash
+    fail_on(scene.node.store, queries.changes_many)
     await scene.later(1.1)
     assert scene.ada.wire.closed is not None
     assert scene.ada.wire.closed[0] == 4100
