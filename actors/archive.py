@@ -30,6 +30,8 @@ MOST_BYTES = 64 * 1024 * 1024  # of texts and keys that may wait, besides the nu
 log = logging.getLogger("anmei.archive")
 
 Done = Callable[[Outcome], None]
+#: A command, who hears of it, and about how many bytes it holds.
+Job = tuple[Command, Done, int]
 
 
 class Listener(Protocol):
@@ -66,8 +68,8 @@ class Archive:
         self._batch = batch
         self._limit = queue
         self._counters = counters
-        self._waiting: deque[tuple[Command, Done]] = deque()
-        self._large: deque[tuple[Command, Done]] = deque()
+        self._waiting: deque[Job] = deque()
+        self._large: deque[Job] = deque()
         self._was_large = False
         self._bytes = 0
         self._wake: asyncio.Future[None] | None = None
@@ -101,7 +103,7 @@ class Archive:
             return
         self._bytes += size
         large = isinstance(command, PostMessage) and len(command.recipient_keys) > LARGE
-        (self._large if large else self._waiting).append((command, done))
+        (self._large if large else self._waiting).append((command, done, size))
         self._idle.clear()
         if self._wake is not None:
             self._wake.set_result(None)
@@ -135,7 +137,7 @@ class Archive:
                 self._wake = loop.create_future()
                 await self._wake
             jobs = self._next_batch()
-            self._bytes -= sum(_size(command) for command, _ in jobs)
+            self._bytes -= sum(job[2] for job in jobs)
             await self._write(jobs, listener)
 
     async def flush(self) -> None:
@@ -143,9 +145,9 @@ class Archive:
         self._stopping = True
         await self._idle.wait()
 
-    def _next_batch(self) -> list[tuple[Command, Done]]:
+    def _next_batch(self) -> list[Job]:
         """What is written next, in one transaction, taken from what waits."""
-        jobs: list[tuple[Command, Done]] = []
+        jobs: list[Job] = []
         room = MOST_COPIES
         self._was_large = bool(self._large) and not (self._was_large and self._waiting)
         if self._was_large:
@@ -160,7 +162,7 @@ class Archive:
             jobs.append(self._waiting.popleft())
         return jobs
 
-    async def _write(self, jobs: list[tuple[Command, Done]], listener: Listener) -> None:
+    async def _write(self, jobs: list[Job], listener: Listener) -> None:
         writing = asyncio.wrap_future(self._store.write([job[0] for job in jobs]))
         await asyncio.wait((writing,), timeout=self._patience)
         if not writing.done():
@@ -175,14 +177,14 @@ class Archive:
             return
         except AnmeiError as error:
             # The batch was refused as a whole. Everybody in it is told, and the next one is tried.
-            for _, done in jobs:
+            for _, done, _ in jobs:
                 self._guarded(done, Outcome(error=error), listener)
             listener.gap()  # the first of two attempts may have landed without a word
             return
         self._counters.archive_batches += 1
         self._counters.archive_writes += len(jobs)
         # All acknowledgements first: what was committed is acknowledged whatever routing does.
-        for (_, done), outcome in zip(jobs, outcomes, strict=True):
+        for (_, done, _), outcome in zip(jobs, outcomes, strict=True):
             self._guarded(done, outcome, listener)
         for outcome in outcomes:
             if outcome.news:
@@ -198,9 +200,7 @@ class Archive:
             self._counters.crashes += 1
             listener.gap()
 
-    async def _failed(
-        self, jobs: list[tuple[Command, Done]], reason: str, listener: Listener
-    ) -> None:
+    async def _failed(self, jobs: list[Job], reason: str, listener: Listener) -> None:
         """Tells everybody who waits, then looks for the store until it is back.
 
         An ambiguous commit may have landed: the sender's retry finds it by its `client_msg_id`,
@@ -215,7 +215,7 @@ class Archive:
         self._large.clear()
         self._bytes = 0
         try:
-            for _, done in jobs:
+            for _, done, _ in jobs:
                 self._guarded(done, refused, listener)
             while not self._stopping:
                 await asyncio.sleep(PROBE_PAUSE)
